@@ -1,0 +1,1 @@
+"""The server: HTTP, accounts, tables, tasks."""

@@ -1,0 +1,1 @@
+"""Files to structured text: knows no chunks, no models, no server."""

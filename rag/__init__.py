@@ -1,0 +1,1 @@
+"""Chunking, models, retrieval and answering: knows no HTTP, no tables, no queue."""
