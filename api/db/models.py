@@ -1,0 +1,198 @@
+"""The tables. Column sizes are those of the API contract; times are milliseconds since the epoch, UTC.
+
+The database is bound when it is opened (`api.db.database`), so importing this connects to nothing.
+`*_key` columns hold names folded for comparing without regard to case (`fold_name`), since engines
+differ in how they compare. JSON columns hold compact JSON text.
+"""
+
+import unicodedata
+
+from peewee import BigIntegerField, BooleanField, CharField, DatabaseProxy, FloatField, IntegerField, Model, TextField
+
+database_proxy = DatabaseProxy()
+
+
+def fold_name(name: str) -> str:
+    """The form in which names are compared: case and accents do not count, at most 255 characters."""
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(c for c in decomposed if not unicodedata.combining(c))[:255]
+
+
+class Row(Model):
+    """A row with an id and two times."""
+
+    id = CharField(32, primary_key=True)
+    create_time = BigIntegerField(index=True)
+    update_time = BigIntegerField(index=True)
+
+    class Meta:
+        """All tables live in one database."""
+
+        database = database_proxy
+        legacy_table_names = False
+
+
+class User(Row):
+    """A person. Each owns the tenant with the same id."""
+
+    email = CharField(255)
+    email_key = CharField(255, unique=True)
+    nickname = CharField(100)
+    password_hash = CharField(255, null=True)
+    language = CharField(32, default="English")
+    is_active = BooleanField(default=True)
+    is_superuser = BooleanField(default=False)
+
+
+class Tenant(Row):
+    """What a user owns, and the models it uses when a request names none."""
+
+    name = CharField(100)
+    llm_id = CharField(128, default="")
+    embd_id = CharField(128, default="")
+
+
+class Membership(Row):
+    """Who works in whose tenant: role is owner, admin, normal or invite."""
+
+    tenant_id = CharField(32, index=True)
+    user_id = CharField(32, index=True)
+    role = CharField(32)
+
+
+class ApiKey(Row):
+    """A key acts as the owner of its tenant. digest: HMAC of the key; sealed: the key, encrypted."""
+
+    tenant_id = CharField(32, index=True)
+    digest = CharField(64, unique=True)
+    sealed = TextField()
+
+
+class Dataset(Row):
+    """A collection of documents that are searched together. Counters equal the sums over its documents."""
+
+    tenant_id = CharField(32, index=True)
+    created_by = CharField(32)
+    name = CharField(128)
+    name_key = CharField(255)
+    avatar = TextField(null=True)
+    description = TextField(null=True)
+    language = CharField(32, default="English")
+    permission = CharField(16, default="me")
+    embedding_model = CharField(128)
+    chunk_method = CharField(32, default="naive")
+    pipeline_id = CharField(32, null=True)
+    parser_config = TextField(default="{}")
+    pagerank = IntegerField(default=0)
+    document_count = IntegerField(default=0)
+    chunk_count = IntegerField(default=0)
+    token_count = IntegerField(default=0)
+    similarity_threshold = FloatField(default=0.2)
+    vector_similarity_weight = FloatField(default=0.3)
+
+    class Meta:
+        """A tenant's names are unique."""
+
+        indexes = ((("tenant_id", "name_key"), True),)
+
+
+class Document(Row):
+    """A file of a dataset.
+
+    run: 0 UNSTART, 1 RUNNING, 2 CANCEL, 3 DONE, 4 FAIL. progress: 0..1, -1 after a failure.
+    location: name and folder as the API shows them; storage_key: where the bytes are.
+    """
+
+    dataset_id = CharField(32)
+    created_by = CharField(32)
+    name = CharField(255)
+    name_key = CharField(255)
+    type = CharField(16)
+    suffix = CharField(32, default="")
+    size = BigIntegerField(default=0)
+    location = CharField(1024)
+    storage_key = CharField(255)
+    content_hash = CharField(64, default="")
+    source_type = CharField(32, default="local")
+    thumbnail = TextField(default="")
+    chunk_method = CharField(32)
+    pipeline_id = CharField(32, null=True)
+    parser_config = TextField(default="{}")
+    run = CharField(1, default="0")
+    progress = FloatField(default=0)
+    progress_msg = TextField(default="")
+    process_begin_at = BigIntegerField(null=True)
+    process_duration = FloatField(default=0)
+    chunk_count = IntegerField(default=0)
+    token_count = IntegerField(default=0)
+    is_enabled = BooleanField(default=True)
+    meta_fields = TextField(default="{}")
+
+    class Meta:
+        """A dataset's names are unique; lists are ordered by time."""
+
+        indexes = ((("dataset_id", "name_key"), True), (("dataset_id", "create_time"), False))
+
+
+class Task(Row):
+    """A piece of work that survives restarts.
+
+    state: queued, leased, done, failed, cancelled. document_id: what it works on ("" for other kinds).
+    available_at: not before this time; lease_until: after it another worker may take the task.
+    A worker's writes count only while it holds `lease_token`.
+    """
+
+    kind = CharField(32)
+    document_id = CharField(32, index=True, default="")
+    dataset_id = CharField(32, index=True, default="")
+    state = CharField(16, default="queued")
+    attempts = IntegerField(default=0)
+    priority = IntegerField(default=0)
+    available_at = BigIntegerField(default=0)
+    lease_owner = CharField(255, default="")
+    lease_token = CharField(32, default="")
+    lease_until = BigIntegerField(default=0)
+    is_cancelled = BooleanField(default=False)
+    error = TextField(default="")
+
+    class Meta:
+        """The queue is read by state, oldest first."""
+
+        indexes = ((("state", "priority", "available_at"), False),)
+
+
+class Chat(Row):
+    """A chat assistant: datasets, a prompt and a model. status "0": deleted."""
+
+    tenant_id = CharField(32, index=True)
+    name = CharField(255)
+    name_key = CharField(255)
+    description = TextField(default="A helpful Assistant")
+    avatar = TextField(default="")
+    language = CharField(32, default="English")
+    llm_id = CharField(128)
+    llm_setting = TextField(default="{}")
+    prompt_type = CharField(16, default="simple")
+    prompt_config = TextField(default="{}")
+    meta_data_filter = TextField(default="{}")
+    similarity_threshold = FloatField(default=0.2)
+    vector_similarity_weight = FloatField(default=0.3)
+    top_n = IntegerField(default=6)
+    top_k = IntegerField(default=1024)
+    do_refer = CharField(1, default="1")
+    rerank_id = CharField(128, default="")
+    dataset_ids = TextField(default="[]")
+    status = CharField(1, default="1")
+
+
+class Session(Row):
+    """A conversation with a chat. messages, references: JSON lists, one reference per answer."""
+
+    chat_id = CharField(32, index=True)
+    name = CharField(255)
+    user_id = CharField(255, default="")
+    messages = TextField(default="[]")
+    references = TextField(default="[]")
+
+
+TABLES: tuple[type[Row], ...] = (User, Tenant, Membership, ApiKey, Dataset, Document, Task, Chat, Session)
