@@ -169,7 +169,9 @@ class DiskFull(AppError):
     status = 507
     is_status_sent = True
 
-    def __init__(self, message: str = "The server's disk is full. Nothing was stored; please try again later.") -> None:
+    def __init__(
+        self, message: str = "The server's disk is full. Nothing was stored; please try again later."
+    ) -> None:
         super().__init__(message)
 
 

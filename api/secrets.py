@@ -47,7 +47,9 @@ class Vault:
 
     def __init__(self, secret: str) -> None:
         self._digest_key = hashlib.sha256(b"ragd digest " + secret.encode()).digest()
-        self._fernet = Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"ragd seal " + secret.encode()).digest()))
+        self._fernet = Fernet(
+            base64.urlsafe_b64encode(hashlib.sha256(b"ragd seal " + secret.encode()).digest())
+        )
 
     def digest(self, key: str) -> str:
         """64 hex digits by which a key is found; does not reveal it."""

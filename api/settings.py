@@ -51,7 +51,9 @@ class HttpSettings(Section):
 class LogSettings(Section):
     """Logging."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level shown")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least severe level shown"
+    )
     format: Literal["text", "json"] = Field("text", description="`json`: one object per line")
 
 
@@ -72,7 +74,9 @@ class ExecutorSettings(Section):
 
     workers: int | None = Field(None, ge=0, le=64, description="worker processes; unset: cores, at most 4")
     attempts: int = Field(3, ge=1, le=10, description="tries for each task before its document is FAIL")
-    lease_s: float = Field(30, gt=1, description="seconds without a sign of life after which a task is given on")
+    lease_s: float = Field(
+        30, gt=1, description="seconds without a sign of life after which a task is given on"
+    )
     time_limit_s: float = Field(1800, gt=0, description="seconds that one document may take")
     memory_limit_mb: int = Field(2048, ge=256, description="address space that parsing one document may take")
     max_file_bytes: int = Field(134_217_728, ge=1, description="largest file that is parsed, in bytes")
@@ -102,7 +106,9 @@ class ModelSettings(Section):
 
     default_chat: str = Field("builtin-extractive@Builtin", description="chat model of new chats")
     default_embedding: str = Field("wordllama-256@Builtin", description="embedding model of new datasets")
-    providers: list[ProviderSettings] = Field([], description="OpenAI-compatible endpoints (a list; in the environment: JSON)")
+    providers: list[ProviderSettings] = Field(
+        [], description="OpenAI-compatible endpoints (a list; in the environment: JSON)"
+    )
 
 
 class RetrievalSettings(Section):
@@ -117,7 +123,8 @@ class Settings(Section):
 
     data_dir: Path = Field(Path("ragd-data"), description="folder for database, files, indexes and secret")
     secret_key: SecretStr = Field(
-        SecretStr(""), description="signs and encrypts (32 characters or more); unset: made once, kept in the data folder"
+        SecretStr(""),
+        description="signs and encrypts (32 characters or more); unset: made once, kept in the data folder",
     )
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
@@ -156,7 +163,9 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> None:
     tree[leaf] = value
 
 
-def _flatten(tree: Mapping[str, Any], known: list[str], source: Path, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(
+    tree: Mapping[str, Any], known: list[str], source: Path, prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
     groups = {path.rsplit(".", 1)[0] for path in known if "." in path}
     for name, value in tree.items():
         path = f"{prefix}{name}"

@@ -24,12 +24,19 @@ def _times() -> dict[str, int]:
     return {"create_time": now, "update_time": now}
 
 
-def insert_user(email: str, nickname: str, *, password_hash: str | None = None, is_superuser: bool = False) -> str:
+def insert_user(
+    email: str, nickname: str, *, password_hash: str | None = None, is_superuser: bool = False
+) -> str:
     """Store a user with the tenant that it owns; returns the id of both. Raises IntegrityError if the e-mail is taken."""
     user_id = new_id()
     User.create(
-        id=user_id, email=email, email_key=fold_name(email), nickname=nickname, password_hash=password_hash,
-        is_superuser=is_superuser, **_times(),
+        id=user_id,
+        email=email,
+        email_key=fold_name(email),
+        nickname=nickname,
+        password_hash=password_hash,
+        is_superuser=is_superuser,
+        **_times(),
     )
     Tenant.create(id=user_id, name=f"{nickname}‘s Kingdom", **_times())
     Membership.create(id=new_id(), tenant_id=user_id, user_id=user_id, role="owner", **_times())
@@ -52,7 +59,9 @@ def insert_key(vault: Vault, tenant_id: str) -> tuple[str, str]:
     """Store a new API key of the tenant; returns (row id, key)."""
     key = new_api_key()
     row_id = new_id()
-    ApiKey.create(id=row_id, tenant_id=tenant_id, digest=vault.digest(key), sealed=vault.seal(key), **_times())
+    ApiKey.create(
+        id=row_id, tenant_id=tenant_id, digest=vault.digest(key), sealed=vault.seal(key), **_times()
+    )
     return row_id, key
 
 
@@ -65,7 +74,8 @@ def list_keys(vault: Vault) -> list[KeyRow]:
         .dicts()
     )
     return [
-        KeyRow(row["id"], row["tenant_id"], row["email"], vault.unseal(row["sealed"]), row["create_time"]) for row in rows
+        KeyRow(row["id"], row["tenant_id"], row["email"], vault.unseal(row["sealed"]), row["create_time"])
+        for row in rows
     ]
 
 
@@ -81,7 +91,7 @@ def find_key_owner(digest: str) -> dict[str, Any] | None:
     row: dict[str, Any] | None = (
         ApiKey.select(ApiKey.id, ApiKey.tenant_id)
         .join(User, on=(User.id == ApiKey.tenant_id))
-        .where((ApiKey.digest == digest) & (User.is_active == True))  # noqa: E712
+        .where((ApiKey.digest == digest) & (User.is_active == True))
         .dicts()
         .first()
     )

@@ -7,7 +7,16 @@ differ in how they compare. JSON columns hold compact JSON text.
 
 import unicodedata
 
-from peewee import BigIntegerField, BooleanField, CharField, DatabaseProxy, FloatField, IntegerField, Model, TextField
+from peewee import (
+    BigIntegerField,
+    BooleanField,
+    CharField,
+    DatabaseProxy,
+    FloatField,
+    IntegerField,
+    Model,
+    TextField,
+)
 
 database_proxy = DatabaseProxy()
 
@@ -137,7 +146,8 @@ class Document(Row):
 class Task(Row):
     """A piece of work that survives restarts.
 
-    state: queued, leased, done, failed, cancelled. document_id: what it works on ("" for other kinds).
+    kind: parse, purge. state: queued, leased, done, failed, cancelled. document_id, dataset_id: what it
+    works on ("" where that does not say it); payload: JSON, the rest of what it needs.
     available_at: not before this time; lease_until: after it another worker may take the task.
     A worker's writes count only while it holds `lease_token`.
     """
@@ -145,6 +155,7 @@ class Task(Row):
     kind = CharField(32)
     document_id = CharField(32, index=True, default="")
     dataset_id = CharField(32, index=True, default="")
+    payload = TextField(default="{}")
     state = CharField(16, default="queued")
     attempts = IntegerField(default=0)
     priority = IntegerField(default=0)

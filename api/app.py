@@ -1,0 +1,124 @@
+"""The application: blueprints, errors to replies, request ids."""
+
+import logging
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from quart import Quart, Response, g, request
+from quart_cors import cors
+from werkzeug.exceptions import (
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    RequestTimeout,
+)
+
+import deepdoc.errors
+import rag.errors
+from api.chunks.routes import blueprint as chunks
+from api.clock import new_id
+from api.datasets.routes import blueprint as datasets
+from api.documents.routes import blueprint as documents
+from api.errors import (
+    AppError,
+    BadArgument,
+    BodyTimeout,
+    BodyTooLarge,
+    DiskFull,
+    RouteNotFound,
+    Unexpected,
+    WrongMethod,
+    from_rag,
+)
+from api.http import error_response
+from api.retrieval.routes import blueprint as retrieval
+from api.settings import Settings
+from api.system.routes import blueprint as system
+from api.wiring import Services
+
+log = logging.getLogger(__name__)
+
+BLUEPRINTS = (system, datasets, documents, chunks, retrieval)
+
+
+def server_version() -> str:
+    """The installed version."""
+    try:
+        return version("ragd")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "unknown"
+
+
+def create_app(settings: Settings) -> Quart:
+    """The server's routes without its services; `attach` gives them."""
+    app = Quart("api", static_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.http.max_body_bytes,
+        BODY_TIMEOUT=None,  # api.server bounds the wait between two pieces instead
+        RESPONSE_TIMEOUT=None,  # a response time-out cuts streams short without an error
+    )
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = True
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    _map_errors(app, is_semantic=settings.http.status_codes == "semantic")
+
+    @app.before_request
+    async def give_id() -> None:
+        g.request_id = new_id()
+
+    @app.after_request
+    async def send_id(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.get("request_id", "")
+        return response
+
+    return cors(
+        app,
+        allow_origin=settings.http.cors_origins if settings.http.cors_origins != ["*"] else "*",
+        allow_headers=["*"],
+        allow_methods=["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"],
+    )
+
+
+def attach(app: Quart, services: Services) -> None:
+    """Give the application its services."""
+    app.extensions["ragd"] = services
+
+
+def as_app_error(error: Exception) -> AppError:
+    """The refusal that a failure becomes; an unforeseen one is logged with its traceback."""
+    match error:
+        case AppError():
+            return error
+        case rag.errors.RagError() | deepdoc.errors.ParseError():
+            return from_rag(error)
+        case RequestEntityTooLarge():
+            return BodyTooLarge("The request body is too large.")
+        case RequestTimeout():
+            return BodyTimeout("The request body did not arrive in time.")
+        case NotFound():
+            return RouteNotFound(f"Not Found: {request.path}")
+        case MethodNotAllowed():
+            allowed = ", ".join(sorted(error.valid_methods or ()))
+            return WrongMethod(f"{request.method} is not allowed for {request.path}; allowed: {allowed}")
+        case HTTPException() if (error.code or 500) < 500:
+            return BadArgument(error.description or error.name)
+        case OSError() if error.errno == 28:
+            return DiskFull()
+        case _:
+            request_id = g.get("request_id", "")
+            log.error(
+                "unexpected failure", exc_info=error, extra={"path": request.path, "request_id": request_id}
+            )
+            return Unexpected(f"Internal server error. Please report it with this id: {request_id}")
+
+
+def _map_errors(app: Quart, *, is_semantic: bool) -> None:
+    async def reply(error: Exception) -> Any:
+        if isinstance(error, HTTPException) and error.code in (301, 308):
+            return error.get_response()
+        return error_response(as_app_error(error), request.path, is_semantic=is_semantic)
+
+    app.register_error_handler(Exception, reply)
+    app.register_error_handler(HTTPException, reply)
