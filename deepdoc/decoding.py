@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,6 +48,20 @@ def read_text(path: Path, name: str, *, declared: str | None = None) -> Iterator
             pending = "\r" if piece.endswith("\r") else ""
             yield clean(piece.removesuffix("\r"))
         yield clean(pending + decoder.decode(b"", final=True))
+
+
+def read_lines(pieces: Iterable[str]) -> Iterator[str]:
+    """The lines of a text that comes in pieces, each with its newline."""
+    pending: list[str] = []
+    for piece in pieces:
+        *whole, rest = piece.split("\n")
+        for line in whole:
+            pending.append(line)
+            yield "".join(pending) + "\n"
+            pending = []
+        pending.append(rest)
+    if last := "".join(pending):
+        yield last
 
 
 def find_encoding(path: Path, name: str, *, declared: str | None = None) -> str:

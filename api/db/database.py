@@ -102,7 +102,7 @@ def is_disk_full(error: BaseException) -> bool:
 def connect(file: Path) -> SqliteDatabase:
     """Bind the models to a SQLite file and bring its schema up to date."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    connection = SqliteDatabase(file, pragmas=SQLITE_PRAGMAS, check_same_thread=False, timeout=30)
+    connection = SqliteDatabase(str(file), pragmas=SQLITE_PRAGMAS, check_same_thread=False, timeout=30)
     database_proxy.initialize(connection)
     connection.connect(reuse_if_open=True)
     migrate(connection)
