@@ -86,21 +86,21 @@ def merge(
         return
     closes_above = limit * (100 - overlap) / 100
     open_text, open_positions, open_tokens = "", list[Position](), 0
-    for section in _not_too_long(sections, limit, keep_blank=not joiner):
+    for section in cut_long(sections, limit, keep_blank=not joiner):
         tokens = section.tokens if section.tokens is not None else count_tokens(joiner + section.text)
         if open_text and open_tokens > closes_above:
-            yield from _closed(open_text, open_positions, limit)
-            kept = _tail(open_text, overlap, limit) if overlap else ""
+            yield from close(open_text, open_positions, limit)
+            kept = tail(open_text, overlap, limit) if overlap else ""
             open_text = kept + joiner + section.text if kept else section.text
             open_positions, open_tokens = list(section.positions), tokens
         else:
             open_text = open_text + joiner + section.text if open_text else section.text
             open_positions.extend(section.positions)
             open_tokens += tokens
-    yield from _closed(open_text, open_positions, limit)
+    yield from close(open_text, open_positions, limit)
 
 
-def _not_too_long(sections: Iterable[Section], limit: int, *, keep_blank: bool) -> Iterator[Section]:
+def cut_long(sections: Iterable[Section], limit: int, *, keep_blank: bool = False) -> Iterator[Section]:
     longest = section_limit(limit)
     for section in sections:
         if not section.text.strip():
@@ -123,7 +123,7 @@ def _not_too_long(sections: Iterable[Section], limit: int, *, keep_blank: bool) 
         yield Section(part, section.positions)
 
 
-def _closed(text: str, positions: list[Position], limit: int) -> Iterator[Merged]:
+def close(text: str, positions: list[Position], limit: int) -> Iterator[Merged]:
     text = text.strip()
     if not text:
         return
@@ -137,7 +137,7 @@ def _closed(text: str, positions: list[Position], limit: int) -> Iterator[Merged
         yield Merged(text, positions)
 
 
-def _tail(text: str, overlap: int, limit: int) -> str:
+def tail(text: str, overlap: int, limit: int) -> str:
     size = len(text) * overlap // 100
     tail = text[len(text) - size :]
     most = max(1, limit * overlap // 100)
