@@ -28,6 +28,7 @@ class Operation:
     is_body_required: bool = True
     query: type[BaseModel] | None = None
     data: Any = None
+    is_data_optional: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
     reply: type[BaseModel] | None = None
     form: Mapping[str, Any] | None = None
@@ -68,7 +69,8 @@ def _envelope(operation: Operation, data: Any) -> dict[str, Any]:
     required = ["code"]
     if data is not None:
         properties["data"] = data
-        required.append("data")
+        if not operation.is_data_optional:
+            required.append("data")
     for name, schema in operation.extra.items():
         properties[name] = schema
         required.append(name)

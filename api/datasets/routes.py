@@ -44,7 +44,7 @@ async def create_dataset() -> Response:
 async def list_datasets() -> Response:
     """Own datasets, and those that others share with their team; `total_datasets` counts all pages."""
     caller = await require_api_key()
-    page = await services().datasets.list(caller, read_query(DatasetListQuery))
+    page = await services().datasets.find(caller, read_query(DatasetListQuery))
     return sdk_ok(page.datasets, total_datasets=page.total)
 
 

@@ -50,9 +50,9 @@ class DatasetService:
             self._check_model(new.embedding_model)
         return await self._db.transaction(self._create, caller, new)
 
-    async def list(self, caller: Caller, query: DatasetListQuery) -> DatasetPage:
+    async def find(self, caller: Caller, query: DatasetListQuery) -> DatasetPage:
         """The datasets that the caller owns or shares. Raises NoPermission for an unknown id or name."""
-        return await self._db.read(self._list, caller, query)
+        return await self._db.read(self._find, caller, query)
 
     async def update(self, caller: Caller, changes: DatasetUpdate) -> dict[str, Any]:
         """Change what was sent. Raises BadArgument, NoPermission, Conflict, Refused."""
@@ -93,7 +93,7 @@ class DatasetService:
         )  # fmt: skip
         return dataset_reply(dataset)
 
-    def _list(self, caller: Caller, query: DatasetListQuery) -> DatasetPage:
+    def _find(self, caller: Caller, query: DatasetListQuery) -> DatasetPage:
         if query.id is not None and right_to(caller, find_dataset(query.id)) == Right.NONE:
             raise NoPermission(f"User '{caller.user_id}' lacks permission for dataset '{query.id}'")
         tenants = visible_tenants(caller)
@@ -154,7 +154,7 @@ class DatasetService:
     def _delete(self, caller: Caller, ids: list[str] | None) -> tuple[str, Purge]:
         own = Dataset.tenant_id == caller.tenant_id
         wanted = own if ids is None else own & (Dataset.id.in_(ids))
-        found = [row.id for row in Dataset.select(Dataset.id).where(wanted)]
+        found: list[str] = [row.id for row in Dataset.select(Dataset.id).where(wanted)]
         missing = [dataset_id for dataset_id in ids or () if dataset_id not in found]
         if missing:
             raise NoPermission(

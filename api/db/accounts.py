@@ -1,5 +1,6 @@
 """Queries on users, tenants, memberships and API keys."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,7 @@ def insert_key(vault: Vault, tenant_id: str) -> tuple[str, str]:
 
 def list_keys(vault: Vault) -> list[KeyRow]:
     """All API keys, oldest first."""
-    rows = (
+    rows: Iterable[dict[str, Any]] = (
         ApiKey.select(ApiKey, User.email)
         .join(User, on=(User.id == ApiKey.tenant_id))
         .order_by(ApiKey.create_time, ApiKey.id)
