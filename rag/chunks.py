@@ -21,6 +21,8 @@ class Chunk:
         on white space and analyse nothing themselves.
     kind: "" for text, "table", "image".
     parent_id: id of the parent chunk when the chunk is a child, else "".
+    is_parent: a parent chunk: never searched, listed or counted, only fetched in the place of its children.
+        It needs no words and no vector (an empty array); its id may equal a child's.
     order: place in the document, 0-based; the order of a listing.
     created_at: seconds since the epoch.
     token_count: cl100k_base tokens of `content`.
@@ -47,6 +49,7 @@ class Chunk:
     kind: str = ""
     parent_id: str = ""
     is_available: bool = True
+    is_parent: bool = False
 
 
 def chunk_id(content: str, document_id: str) -> str:

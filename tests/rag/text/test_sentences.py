@@ -1,0 +1,38 @@
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.text.sentences import sentence_spans, split_sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One. Two! Three?", ["One.", "Two!", "Three?"]),
+        ("It cost 3.5 dollars. Dr. Smith paid.", ["It cost 3.5 dollars.", "Dr. Smith paid."]),
+        ("See e.g. the manual. Then stop.", ["See e.g. the manual.", "Then stop."]),
+        ("今天下雨。明天呢？不知道！", ["今天下雨。", "明天呢？", "不知道！"]),
+        ("他说：“走吧。”然后走了。", ["他说：“走吧。”", "然后走了。"]),
+        ("RAG 很好用。It works. 是吗？", ["RAG 很好用。", "It works.", "是吗？"]),
+        ("Title\n\nBody text here", ["Title", "Body text here"]),
+        ("- one\n- two\n- three", ["- one", "- two", "- three"]),
+        ("1. First\n2. Second", ["1. First", "2. Second"]),
+        ("A line that\ngoes on.", ["A line that\ngoes on."]),
+        ("Run this. Then:\n```\na. b. c.\nd!\n```\nDone.", ["Run this.", "Then:", "```\na. b. c.\nd!\n```", "Done."]),
+        ("", []),
+        ("  \n ", []),
+    ],
+)
+def test_split(text: str, expected: list[str]) -> None:
+    assert split_sentences(text) == expected
+
+
+@given(st.text(alphabet="aB1.。!？ \n\"”`-;，,", max_size=200))
+def test_nothing_is_lost_but_white_space(text: str) -> None:
+    spans = sentence_spans(text)
+    assert all(start < end for start, end in spans)
+    assert all(a[1] <= b[0] for a, b in pairwise(spans))
+    assert re.sub(r"\s", "", "".join(text[a:b] for a, b in spans)) == re.sub(r"\s", "", text)
