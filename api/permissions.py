@@ -1,10 +1,10 @@
 """What may this caller do with this dataset: every route asks here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 
 from api.auth import Caller
-from api.db.datasets import find_dataset
+from api.db.datasets import find_dataset, find_datasets
 from api.db.models import Dataset
 from api.errors import AppError
 
@@ -34,6 +34,17 @@ def get_dataset(caller: Caller, dataset_id: str, right: Right, refusal: AppError
     if dataset is None or right_to(caller, dataset) < right:
         raise refusal
     return dataset
+
+
+def get_datasets(
+    caller: Caller, ids: Sequence[str], right: Right, refuse: Callable[[str], AppError]
+) -> list[Dataset]:
+    """The datasets in the order of the ids, or `refuse(id)` of the first that the caller has no such right to."""
+    found = find_datasets(ids)
+    for dataset_id in ids:
+        if right_to(caller, found.get(dataset_id)) < right:
+            raise refuse(dataset_id)
+    return [found[dataset_id] for dataset_id in ids]
 
 
 def visible_tenants(caller: Caller) -> Sequence[str]:
