@@ -1,0 +1,18 @@
+"""Where uploaded bytes are kept."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from api.settings import Settings
+from api.storage.local import LocalStorage
+from api.storage.protocol import FileStorage
+
+
+@asynccontextmanager
+async def open_storage(settings: Settings) -> AsyncIterator[FileStorage]:
+    """The storage that the settings name. Raises OSError when it cannot be used."""
+    storage = LocalStorage(settings.data_dir / "files")
+    try:
+        yield storage
+    finally:
+        await storage.close()
