@@ -1,0 +1,1 @@
+"""Where text stands on a page: lines to paragraphs in reading order."""
