@@ -13,7 +13,7 @@ from api.documents.queries import existing_ids
 from api.documents.schemas import MetadataUpdateBody
 from api.errors import NotFound, Refused
 from api.permissions import Right, get_dataset
-from rag.retrieval.metadata import apply_changes, summarise
+from rag.retrieval.metadata import apply_changes, read_updates, summarize
 
 
 class MetadataService:
@@ -22,7 +22,9 @@ class MetadataService:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def summary(self, caller: Caller, dataset_id: str, document_ids: list[str] | None) -> dict[str, Any]:
+    async def summary(
+        self, caller: Caller, dataset_id: str, document_ids: list[str] | None
+    ) -> dict[str, Any]:
         """Keys, their types and how often each value occurs. Raises NotFound."""
         return await self._db.read(self._summary, caller, dataset_id, document_ids)
 
@@ -36,27 +38,20 @@ class MetadataService:
         if document_ids:
             wanted = set(document_ids)
             metadata = {key: value for key, value in metadata.items() if key in wanted}
-        return {"summary": summarise(metadata)}
+        return {"summary": summarize(metadata.values())}
 
     def _update(self, caller: Caller, dataset_id: str, body: MetadataUpdateBody) -> dict[str, int]:
         get_dataset(caller, dataset_id, Right.WORK, NotFound(f"You don't own the dataset {dataset_id}. "))
-        selector, updates, deletes = body.selector or {}, body.updates or [], body.deletes or []
+        selector = body.selector or {}
         if not isinstance(selector, dict):
             raise Refused("selector must be an object.")
-        if not isinstance(updates, list) or not isinstance(deletes, list):
-            raise Refused("updates and deletes must be lists.")
+        updates, deletes = read_updates(body.updates, body.deletes)
         condition = selector.get("metadata_condition") or {}
         if not isinstance(condition, dict):
             raise Refused("metadata_condition must be an object.")
         ids = selector.get("document_ids") or []
         if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
             raise Refused("document_ids must be a list.")
-        for update in updates:
-            if not isinstance(update, dict) or not update.get("key") or "value" not in update:
-                raise Refused("Each update requires key and value.")
-        for delete in deletes:
-            if not isinstance(delete, dict) or not delete.get("key"):
-                raise Refused("Each delete requires key.")
         targets = self._targets(dataset_id, ids, condition)
         metadata = metadata_of_datasets([dataset_id])
         changed = 0
@@ -78,7 +73,9 @@ class MetadataService:
             listed = ", ".join(one for one in targets if one in foreign)
             raise Refused(f"These documents do not belong to dataset {dataset_id}: {listed}")
         if not targets:
-            targets = [row.id for row in Document.select(Document.id).where(Document.dataset_id == dataset_id)]
+            targets = [
+                row.id for row in Document.select(Document.id).where(Document.dataset_id == dataset_id)
+            ]
         if condition.get("conditions"):
             matching = documents_matching([dataset_id], condition)
             targets = [one for one in targets if one in matching]

@@ -93,7 +93,9 @@ def is_name_taken(dataset_id: str, name: str, *, but: str = "") -> bool:
     return bool(
         Document.select()
         .where(
-            (Document.dataset_id == dataset_id) & (Document.name_key == fold_name(name)) & (Document.id != but)
+            (Document.dataset_id == dataset_id)
+            & (Document.name_key == fold_name(name))
+            & (Document.id != but)
         )
         .exists()
     )

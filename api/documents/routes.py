@@ -5,18 +5,17 @@ from urllib.parse import quote
 from quart import Blueprint, Response, request
 
 from api.auth import require_api_key
+from api.db.document_schemas import DocumentReply, UploadReply
 from api.documents.schemas import (
     DocumentIdsBody,
     DocumentListQuery,
     DocumentPageReply,
-    DocumentReply,
     DocumentUpdate,
     IdsBody,
     MetadataSummaryBody,
     MetadataUpdateBody,
     MetadataUpdateReply,
     PartlyDoneReply,
-    UploadReply,
 )
 from api.errors import BadArgument
 from api.http import read_loose, read_query, sdk_ok
@@ -69,7 +68,11 @@ async def upload_documents(dataset_id: str) -> Response:
     tag=DOCUMENTS,
     query=DocumentListQuery,
     data=DocumentPageReply,
-    errors=(NOT_OWNED, (102, "You don't own the document <id or name>."), (101, "`orderby` must be one of …")),
+    errors=(
+        NOT_OWNED,
+        (102, "You don't own the document <id or name>."),
+        (101, "`orderby` must be one of …"),
+    ),
 )
 async def list_documents(dataset_id: str) -> Response:
     """All filters are combined with AND; `total` counts all pages."""
@@ -191,7 +194,10 @@ async def stop_parsing(dataset_id: str) -> Response:
 @operation(
     "Parse one document",
     tag=PARSING,
-    errors=((102, "Can't parse document that is currently being processed"), (102, "Documents not found: ['<id>']")),
+    errors=(
+        (102, "Can't parse document that is currently being processed"),
+        (102, "Documents not found: ['<id>']"),
+    ),
 )
 async def run_document(dataset_id: str, document_id: str) -> Response:
     """The same as POST …/chunks with one id."""

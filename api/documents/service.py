@@ -27,7 +27,7 @@ from api.permissions import Right, get_dataset
 from api.purge import Purge, Purger
 from api.settings import Settings
 from api.storage.protocol import FileStorage
-from rag.retrieval.metadata import normalise
+from rag.retrieval.metadata import normalize_metadata
 from rag.stores.protocol import ChunkStore
 from rag.text.tokenizer import words
 
@@ -194,7 +194,9 @@ class DocumentService:
         )  # fmt: skip
         size = min(query.page_size, MAX_PAGE_SIZE)
         offset = (max(query.page, 1) - 1) * size
-        docs = list_documents(wanted, column=column, desc=query.desc, limit=size, offset=offset) if size else []
+        docs = (
+            list_documents(wanted, column=column, desc=query.desc, limit=size, offset=offset) if size else []
+        )
         is_all = offset == 0 and len(docs) < size
         return {"total": len(docs) if is_all else count_documents(wanted), "docs": docs}
 
@@ -217,7 +219,7 @@ class DocumentService:
         if "meta_fields" in sent:
             if not isinstance(changes.meta_fields, dict):
                 raise Refused("meta_fields must be a dictionary")
-            document.meta_fields = orjson.dumps(normalise(changes.meta_fields)).decode()
+            document.meta_fields = orjson.dumps(normalize_metadata(changes.meta_fields)).decode()
         if changes.name is not None and changes.name != document.name:
             self._rename(document, changes.name)
         is_reset = self._change_method(document, changes)
@@ -279,7 +281,9 @@ class DocumentService:
         chunks = tokens = 0
         for start in range(0, len(found), 500):
             some = found[start : start + 500]
-            for row in Document.select(Document.chunk_count, Document.token_count).where(Document.id.in_(some)):
+            for row in Document.select(Document.chunk_count, Document.token_count).where(
+                Document.id.in_(some)
+            ):
                 chunks += row.chunk_count
                 tokens += row.token_count
             Document.delete().where(Document.id.in_(some)).execute()

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from api.auth import Caller
 from api.clock import new_id, now_ms
@@ -48,7 +48,7 @@ class Upload:
     _bad_name: BadArgument | None = None
     _is_finished: bool = False
 
-    async def __aenter__(self) -> "Upload":
+    async def __aenter__(self) -> Self:
         """Raises NotFound before a byte is read, if the caller may not upload here."""
         await self._db.read(self._require_right)
         return self
@@ -58,7 +58,9 @@ class Upload:
     ) -> None:
         """Take back what was stored for rows that were never written."""
         if not self._is_finished:
-            await self._storage.delete([storage_key(self._dataset_id, file.document_id) for file in self._files])
+            await self._storage.delete(
+                [storage_key(self._dataset_id, file.document_id) for file in self._files]
+            )
 
     async def add(self, filename: str, pieces: AsyncIterator[bytes]) -> None:
         """Store one file; its bytes are read in any case, so that the next part can be."""

@@ -1,0 +1,65 @@
+"""Questions to datasets: what the retrieval and the chat slices share.
+
+Binds datasets the caller may see, the chunk store and the embedding model to one call.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rag.retrieval.search import retrieve
+
+from api.auth import Caller
+from api.db.datasets import find_dataset
+from api.db.models import Dataset
+from api.errors import AppError, NotFound, Refused
+from api.permissions import Right, right_to
+from rag.models.catalog import ModelCatalog
+from rag.retrieval.result import RetrievalOptions, RetrievalResult
+from rag.stores.protocol import ChunkStore
+
+
+@dataclass(frozen=True, slots=True)
+class SearchScope:
+    """Datasets that are asked together: same embedding model, all visible to the caller."""
+
+    dataset_ids: tuple[str, ...]
+    embedding_model: str
+    pagerank: Mapping[str, float]
+
+
+def bare_model(model_id: str) -> str:
+    """`name@provider` -> `name`: models of the same name at two providers give the same vectors."""
+    return model_id.rsplit("@", 1)[0]
+
+
+def find_scope(caller: Caller, dataset_ids: Sequence[str], mixed: AppError | None = None) -> SearchScope:
+    """Look the datasets up, on the database's thread. Raises NotFound for the first that the caller may not use.
+
+    mixed: raised when their embedding models differ.
+    """
+    datasets: list[Dataset] = []
+    for dataset_id in dict.fromkeys(dataset_ids):
+        dataset = find_dataset(dataset_id)
+        if dataset is None or right_to(caller, dataset) < Right.WORK:
+            raise NotFound(f"You don't own the dataset {dataset_id}.")
+        datasets.append(dataset)
+    if len({bare_model(dataset.embedding_model) for dataset in datasets}) > 1:
+        raise mixed or Refused('Datasets use different embedding models."')
+    return SearchScope(
+        tuple(dataset.id for dataset in datasets),
+        datasets[0].embedding_model if datasets else "",
+        {dataset.id: float(dataset.pagerank) for dataset in datasets if dataset.pagerank},
+    )
+
+
+class Searcher:
+    """Asks the chunk store with words and vector."""
+
+    def __init__(self, chunks: ChunkStore, models: ModelCatalog) -> None:
+        self._chunks = chunks
+        self._models = models
+
+    async def search(self, scope: SearchScope, question: str, options: RetrievalOptions) -> RetrievalResult:
+        """The passages that answer best. Raises RagError."""
+        vector = await self._models.embedding(scope.embedding_model).embed_query(question)
+        return await retrieve(self._chunks, question, vector, options)
