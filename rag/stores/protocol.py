@@ -58,6 +58,21 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search found, and how common the question's terms are.
+
+    candidates: in no order.
+    chunk_count: chunks in the index that the frequencies were counted in.
+    document_frequencies: term to the number of chunks whose content holds it; may be approximate, a term
+        may be missing (then nothing is known about it). Scoring weighs rare terms more.
+    """
+
+    candidates: list[Candidate]
+    chunk_count: int = 0
+    document_frequencies: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkPage:
     """A page of a document's chunks, and how many match in all."""
 
@@ -105,7 +120,9 @@ class ChunkStore(Protocol):
     async def upsert(self, chunks: Sequence[Chunk]) -> None:
         """Write chunks; an id seen before in the same document is replaced. Searchable on return."""
 
-    async def delete_chunks(self, dataset_id: str, document_id: str, ids: Sequence[str] | None) -> StoreCounts:
+    async def delete_chunks(
+        self, dataset_id: str, document_id: str, ids: Sequence[str] | None
+    ) -> StoreCounts:
         """Delete these chunks of the document (None: all); returns what was really deleted."""
 
     async def delete_documents(self, dataset_id: str, document_ids: Sequence[str]) -> None:
@@ -135,11 +152,21 @@ class ChunkStore(Protocol):
     async def count(self, dataset_id: str, document_id: str) -> StoreCounts:
         """What a listing of the document would show."""
 
-    async def search(self, request: SearchRequest) -> list[Candidate]:
-        """The union of the best by words and the best by vector among available chunks, in no order."""
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """The union of the best by words and the best by vector among available chunks.
+
+        Each candidate once, with its cosine also where only the words found it. During a re-parse a search
+        finds a document's old chunks or its new ones.
+        """
 
     async def fetch(self, keys: Sequence[int | str]) -> dict[int | str, Chunk]:
-        """The chunks behind candidates, without vectors; those deleted since are absent."""
+        """The chunks behind candidates, without vectors.
+
+        Those deleted since are absent; those replaced since (re-parse, upsert) are still there for a while.
+        """
+
+    async def fetch_vectors(self, keys: Sequence[int | str]) -> dict[int | str, FloatArray]:
+        """The vectors behind candidates; absent where there is none."""
 
     async def fetch_parents(self, dataset_id: str, parent_ids: Sequence[str]) -> dict[str, Chunk]:
         """Parent chunks by id."""

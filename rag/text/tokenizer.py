@@ -129,7 +129,9 @@ def _expand_anew(word: str, language: str) -> tuple[str, ...]:
         return (_stem(whole, language),)
     terms = [_part(part, language) for part in parts[:32]]
     # iPhone15 is also iphone, 15.
-    runs = [run.lower() for run in _ASCII_LETTERS.findall(word)[:32] if not run.islower() and not run.isupper()]
+    runs = [
+        run.lower() for run in _ASCII_LETTERS.findall(word)[:32] if not run.islower() and not run.isupper()
+    ]
     terms.extend(_stem(run, language) for run in runs if run != whole)
     terms.append(_stem(whole, language))
     return tuple(dict.fromkeys(terms))
@@ -205,7 +207,9 @@ def tokens(text: str) -> Iterator[Token]:
             clusters = list(surface) if kind == "hiragana" else _clusters(surface)
             pairs = ["".join(clusters[i : i + 2]) for i in range(len(clusters) - 1)] or [surface]
             for i, pair in enumerate(pairs):
-                yield Token(pair, (pair[:_TERM_CHARACTERS],), start + i, min(run.end(), start + i + len(pair)), kind)
+                yield Token(
+                    pair, (pair[:_TERM_CHARACTERS],), start + i, min(run.end(), start + i + len(pair)), kind
+                )
         else:
             yield Token(surface, (surface,), start, run.end(), kind)
 

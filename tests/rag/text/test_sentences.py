@@ -21,7 +21,10 @@ from rag.text.sentences import sentence_spans, split_sentences
         ("- one\n- two\n- three", ["- one", "- two", "- three"]),
         ("1. First\n2. Second", ["1. First", "2. Second"]),
         ("A line that\ngoes on.", ["A line that\ngoes on."]),
-        ("Run this. Then:\n```\na. b. c.\nd!\n```\nDone.", ["Run this.", "Then:", "```\na. b. c.\nd!\n```", "Done."]),
+        (
+            "Run this. Then:\n```\na. b. c.\nd!\n```\nDone.",
+            ["Run this.", "Then:", "```\na. b. c.\nd!\n```", "Done."],
+        ),
         ("", []),
         ("  \n ", []),
     ],
@@ -30,7 +33,7 @@ def test_split(text: str, expected: list[str]) -> None:
     assert split_sentences(text) == expected
 
 
-@given(st.text(alphabet="aB1.。!？ \n\"”`-;，,", max_size=200))
+@given(st.text(alphabet='aB1.。!？ \n"”`-;，,', max_size=200))
 def test_nothing_is_lost_but_white_space(text: str) -> None:
     spans = sentence_spans(text)
     assert all(start < end for start, end in spans)
