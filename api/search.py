@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from rag.retrieval.search import retrieve
 
 from api.auth import Caller
-from api.db.datasets import find_dataset
-from api.db.models import Dataset
 from api.errors import AppError, NotFound, Refused
-from api.permissions import Right, right_to
+from api.permissions import Right, get_datasets
 from rag.models.catalog import ModelCatalog
 from rag.retrieval.result import RetrievalOptions, RetrievalResult
 from rag.stores.protocol import ChunkStore
@@ -37,12 +35,12 @@ def find_scope(caller: Caller, dataset_ids: Sequence[str], mixed: AppError | Non
 
     mixed: raised when their embedding models differ.
     """
-    datasets: list[Dataset] = []
-    for dataset_id in dict.fromkeys(dataset_ids):
-        dataset = find_dataset(dataset_id)
-        if dataset is None or right_to(caller, dataset) < Right.WORK:
-            raise NotFound(f"You don't own the dataset {dataset_id}.")
-        datasets.append(dataset)
+    datasets = get_datasets(
+        caller,
+        list(dict.fromkeys(dataset_ids)),
+        Right.WORK,
+        lambda dataset_id: NotFound(f"You don't own the dataset {dataset_id}."),
+    )
     if len({bare_model(dataset.embedding_model) for dataset in datasets}) > 1:
         raise mixed or Refused('Datasets use different embedding models."')
     return SearchScope(
