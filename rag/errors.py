@@ -12,6 +12,7 @@ RagError
 │   └── StoreFull         no space left where the chunk store writes
 ├── MixedEmbeddings       datasets with different embedding models in one question
 ├── BadFilter             a metadata condition that cannot be evaluated
+├── MissingVariable       the system prompt needs a value that the request does not give
 └── Overloaded            a bounded queue is full: `retry_after_s` says when to try again
 """
 
@@ -66,6 +67,14 @@ class MixedEmbeddings(RagError):
 
 class BadFilter(RagError):
     """A metadata condition is not well formed."""
+
+
+class MissingVariable(RagError):
+    """The system prompt needs a value that the request does not give."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Miss parameter: {key}")
+        self.key = key
 
 
 class Overloaded(RagError):

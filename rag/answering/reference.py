@@ -1,10 +1,9 @@
 """The passages behind an answer, as clients see them."""
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from rag.answering.request import FoundPassages
+from rag.retrieval.result import DocumentCount, RetrievalResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +28,6 @@ class ReferenceChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentCount:
-    """How many of the retrieved chunks a document has."""
-
-    document_id: str
-    document_name: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
 class Reference:
     """total: chunks over the threshold, also those that `top_n` left out; documents: most chunks first."""
 
@@ -53,7 +43,7 @@ class Reference:
         return replace(self, documents=[d for d in self.documents if d.document_id in ids])
 
 
-def build_reference(found: FoundPassages) -> Reference:
+def build_reference(found: RetrievalResult) -> Reference:
     """The reference of a search result, before anything is cited."""
     chunks = [
         ReferenceChunk(
@@ -71,7 +61,4 @@ def build_reference(found: FoundPassages) -> Reference:
         )
         for hit in found.hits
     ]
-    names = {chunk.document_id: chunk.document_name for chunk in chunks}
-    counts = Counter(chunk.document_id for chunk in chunks)
-    documents = [DocumentCount(id, names[id], count) for id, count in counts.most_common()]
-    return Reference(max(found.total, len(chunks)), chunks, documents)
+    return Reference(found.total, chunks, list(found.document_counts))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rag.models.protocol import Message
+from rag.retrieval.result import RetrievalResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,50 +84,7 @@ class PassageQuery:
     document_ids: Sequence[str] | None = None
 
 
-class FoundChunk(Protocol):
-    """A retrieved chunk (`rag.chunks.Chunk`), as far as answers need it."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def dataset_id(self) -> str: ...
-    @property
-    def document_id(self) -> str: ...
-    @property
-    def document_name(self) -> str: ...
-    @property
-    def content(self) -> str: ...
-    @property
-    def positions(self) -> Sequence[tuple[int, int, int, int, int]]: ...
-    @property
-    def image_id(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-
-
-class FoundHit(Protocol):
-    """A hit of `rag.retrieval.search`."""
-
-    @property
-    def chunk(self) -> FoundChunk: ...
-    @property
-    def similarity(self) -> float: ...
-    @property
-    def vector_similarity(self) -> float: ...
-    @property
-    def term_similarity(self) -> float: ...
-
-
-class FoundPassages(Protocol):
-    """A result of `rag.retrieval.search`; hits best first, in citation order."""
-
-    @property
-    def total(self) -> int: ...
-    @property
-    def hits(self) -> Sequence[FoundHit]: ...
-
-
 class Retrieve(Protocol):
     """Search, bound to datasets, store and embedding model by the caller. Raises RagError."""
 
-    async def __call__(self, query: PassageQuery, /) -> FoundPassages: ...
+    async def __call__(self, query: PassageQuery, /) -> RetrievalResult: ...

@@ -76,6 +76,12 @@ class BuiltinEmbedding:
         vector: FloatArray = embeddings.vectors[0]
         return vector
 
+    def word_lengths(self, words: Sequence[str]) -> FloatArray:
+        """(n,) lengths of the words' vectors before normalisation: long for words that tell texts apart."""
+        sums = [self._sum_rows(ids) for ids in self._ids(words)]
+        lengths: FloatArray = np.linalg.norm(np.array(sums).reshape(-1, DIMENSION), axis=1).astype(np.float32)
+        return lengths
+
     async def close(self) -> None:
         """Drop texts that are still queued."""
         if self._executor is not None:

@@ -1,0 +1,99 @@
+"""Embedding models behind an OpenAI-compatible endpoint."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rag.chunks import FloatArray
+from rag.errors import ModelBroken
+from rag.models.openai_endpoint import Endpoint
+from rag.models.protocol import Embeddings
+
+if TYPE_CHECKING:
+    from openai.types import CreateEmbeddingResponse
+
+# Providers refuse an empty input.
+_IN_PLACE_OF_NOTHING = "-"
+
+
+class OpenAIEmbedding:
+    """One embedding model of an endpoint; `model` is the provider's name for it, `name` ours."""
+
+    def __init__(self, endpoint: Endpoint, model: str, name: str, *, batch_size: int = 16) -> None:
+        self._endpoint = endpoint
+        self._model = model
+        self._name = name
+        self._batch_size = batch_size
+        self._dimension = 0
+
+    @property
+    def name(self) -> str:
+        """`model@provider`."""
+        return self._name
+
+    @property
+    def dimension(self) -> int:
+        """d, 0 before the first call."""
+        return self._dimension
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Embed in batches side by side; the first failure cancels the others."""
+        batches = [texts[i : i + self._batch_size] for i in range(0, len(texts), self._batch_size)]
+        if not batches:
+            return Embeddings(np.zeros((0, self._dimension), dtype=np.float32), 0)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._embed_batch(batch)) for batch in batches]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        parts = [task.result() for task in tasks]
+        return Embeddings(np.concatenate([part.vectors for part in parts]), sum(p.token_count for p in parts))
+
+    async def embed_query(self, text: str) -> FloatArray:
+        """(d,) of a question."""
+        vector: FloatArray = (await self._embed_batch([text])).vectors[0]
+        return vector
+
+    async def close(self) -> None:
+        """Nothing of its own: the endpoint belongs to the catalog."""
+
+    async def _embed_batch(self, texts: Sequence[str]) -> Embeddings:
+        async with self._endpoint.concurrency:
+            reply = await self._endpoint.call(self._name, lambda: self._send(texts))
+        try:
+            return self._read(reply, len(texts))
+        except (AttributeError, TypeError, ValueError) as error:  # the client does not check shapes
+            raise ModelBroken(f"{self._name} sent vectors of an unknown shape") from error
+
+    async def _send(self, texts: Sequence[str]) -> "CreateEmbeddingResponse":
+        inputs = [_sendable(text) for text in texts]
+        # `float` is said because the client asks for base64 by default, which few other servers know.
+        return await self._endpoint.client.embeddings.create(
+            model=self._model, input=inputs, encoding_format="float"
+        )
+
+    def _read(self, reply: "CreateEmbeddingResponse", count: int) -> Embeddings:
+        items = reply.data or []
+        if len(items) != count:
+            raise ModelBroken(f"{self._name} sent {len(items)} vectors for {count} texts")
+        if sorted(item.index for item in items) == list(range(count)):
+            items = sorted(items, key=lambda item: item.index)
+        lengths = {len(item.embedding) for item in items}
+        if self._dimension:
+            lengths.add(self._dimension)
+        if len(lengths) != 1 or 0 in lengths:
+            shown = ", ".join(str(length) for length in sorted(lengths))
+            raise ModelBroken(f"{self._name} sent vectors of different lengths: {shown}")
+        vectors = np.array([item.embedding for item in items], dtype=np.float32)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(norms).all() or not norms.all():
+            raise ModelBroken(f"{self._name} sent a vector without a direction")
+        self._dimension = vectors.shape[1]
+        token_count = reply.usage.total_tokens if reply.usage is not None else 0
+        return Embeddings(vectors / norms, token_count)
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8") if text.strip() else _IN_PLACE_OF_NOTHING

@@ -1,0 +1,138 @@
+"""How well each sentence of the retrieved passages answers a question, without a language model.
+
+A question's word counts as held by a sentence as far as the nearest word of the sentence resembles it
+(cosine of word vectors): 1 for the word itself, less for a relative. Words are weighted by rarity among
+the sentences and by the length of their vector, which wordllama's training made longer for words that
+tell texts apart. Figures: docs/decisions/0031.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rag.chunks import FloatArray
+from rag.models.builtin_embedding import BuiltinEmbedding
+from rag.models.protocol import ChatPassage
+from rag.models.quotable import Quotable, split_quotables
+from rag.text.languages import detect
+from rag.text.tokenizer import Token, is_stop_word, tokens
+
+_COVERAGE_SHARE = 0.5
+_COSINE_SHARE = 0.3
+_PASSAGE_SHARE = 0.8
+# A word of the passage's title is taken as said in each of its sentences, nearly.
+_TITLE_SHARE = 0.9
+_CONTEXT_WEIGHT = 0.4
+_MOST_SENTENCES = 1_500
+_MOST_QUESTION_WORDS = 60
+_MOST_PASSAGE_CHARACTERS = 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSentence:
+    """passage: its citation number. score: higher is better, about 0.4 to 1.6."""
+
+    quotable: Quotable
+    passage: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    text: str
+    terms: frozenset[str]
+    weight: float
+
+
+def score_sentences(
+    question: str, passages: Sequence[ChatPassage], embedding: BuiltinEmbedding, context: str = ""
+) -> list[ScoredSentence]:
+    """Every sentence with its score, in the order of the passages.
+
+    context: earlier questions, whose words count less; "" where the question stands by itself.
+    """
+    words = _words_of(question, 1.0)
+    known = {word.text for word in words}
+    words += [word for word in _words_of(context, _CONTEXT_WEIGHT) if word.text not in known]
+    words = words[:_MOST_QUESTION_WORDS]
+
+    places: list[tuple[int, Quotable]] = []
+    for number, passage in enumerate(passages):
+        pieces = split_quotables(passage.content[:_MOST_PASSAGE_CHARACTERS])
+        places.extend((number, piece) for piece in pieces)
+    del places[_MOST_SENTENCES:]
+    if not places or not words:
+        return []
+
+    texts = [piece.text for _, piece in places]
+    token_lists = [list(tokens(text)) for text in texts]
+    held = _held_words(words, token_lists, embedding)
+    title_terms = [{term for token in tokens(passage.title) for term in token.terms} for passage in passages]
+    in_title = np.array([[_share(word.terms, terms) for word in words] for terms in title_terms])
+    numbers = np.array([number for number, _ in places])
+    coverage = np.maximum(held, _TITLE_SHARE * in_title[numbers]) @ _weights(words, token_lists, embedding)
+    query = question if not context else f"{question} {context}"
+    vectors = embedding.embed_now([query, *texts]).vectors
+    cosines = vectors[1:] @ vectors[0]
+    similarities = np.array([min(1.0, max(0.0, passage.similarity)) for passage in passages])[numbers]
+    scores = _COVERAGE_SHARE * coverage + _COSINE_SHARE * cosines + _PASSAGE_SHARE * similarities
+    return [
+        ScoredSentence(piece, number, float(score))
+        for (number, piece), score in zip(places, scores, strict=True)
+    ]
+
+
+def count_content_words(text: str) -> int:
+    """Words that say something about a topic."""
+    language = detect(text)
+    return sum(not is_stop_word(token, language) for token in tokens(text))
+
+
+def _words_of(text: str, weight: float) -> list[_Word]:
+    found = list(tokens(text[: _MOST_PASSAGE_CHARACTERS // 10]))
+    chosen = _content(found, detect(text)) or found
+    by_surface = {token.surface: _Word(token.surface, frozenset(token.terms), weight) for token in chosen}
+    return list(by_surface.values())
+
+
+def _content(found: Sequence[Token], language: str) -> list[Token]:
+    return [token for token in found if not is_stop_word(token, language)]
+
+
+def _share(terms: frozenset[str], held: set[str]) -> float:
+    return len(terms & held) / len(terms)
+
+
+def _held_words(
+    words: Sequence[_Word], token_lists: Sequence[Sequence[Token]], embedding: BuiltinEmbedding
+) -> FloatArray:
+    """(sentences, words), 0..1: the cosine of each word with the sentence's nearest content word."""
+    columns: dict[str, int] = {}
+    rows: list[list[int]] = []
+    for found in token_lists:
+        surfaces = [token.surface for token in found]
+        rows.append([columns.setdefault(surface, len(columns)) for surface in surfaces])
+    held = np.zeros((len(token_lists), len(words)), dtype=np.float32)
+    if not columns:
+        return held
+    vectors = embedding.embed_now([*(word.text for word in words), *columns]).vectors
+    cosines = np.maximum(vectors[: len(words)] @ vectors[len(words) :].T, 0)
+    for index, row in enumerate(rows):
+        if row:
+            held[index] = cosines[:, row].max(axis=1)
+    return held
+
+
+def _weights(
+    words: Sequence[_Word], token_lists: Sequence[Sequence[Token]], embedding: BuiltinEmbedding
+) -> FloatArray:
+    """(words,), sum 1."""
+    held = [{term for token in found for term in token.terms} for found in token_lists]
+    counts = np.array([sum(word.terms <= terms for terms in held) for word in words], dtype=np.float32)
+    rarity = np.log(1 + (len(held) - counts + 0.5) / (counts + 0.5))
+    lengths = embedding.word_lengths([word.text for word in words])
+    weights = rarity * lengths * np.array([word.weight for word in words], dtype=np.float32)
+    total = float(weights.sum())
+    result: FloatArray = (weights / total if total > 0 else weights).astype(np.float32)
+    return result
