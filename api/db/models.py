@@ -146,25 +146,28 @@ class Document(Row):
 class Task(Row):
     """A piece of work that survives restarts.
 
-    kind: parse, purge. state: queued, leased, done, failed, cancelled. document_id, dataset_id: what it
-    works on ("" where that does not say it); payload: JSON, the rest of what it needs.
-    available_at: not before this time; lease_until: after it another worker may take the task.
-    A worker's writes count only while it holds `lease_token`.
+    kind: parse, purge. state: queued, leased; a task that ends is deleted. document_id, dataset_id: what it
+    works on ("" where that does not say it); size: bytes of the file; payload: JSON, the rest of what it needs.
+    available_at: not before this time; lease_until: after it another executor may take the task.
+    attempts: failed tries; busy_count: tries that a busy model or store put off; lease_count: leases in all.
+    An executor's writes count only while it holds `lease_token` and the task is not cancelled.
     """
 
     kind = CharField(32)
     document_id = CharField(32, index=True, default="")
     dataset_id = CharField(32, index=True, default="")
+    size = BigIntegerField(default=0)
     payload = TextField(default="{}")
     state = CharField(16, default="queued")
     attempts = IntegerField(default=0)
+    busy_count = IntegerField(default=0)
+    lease_count = IntegerField(default=0)
     priority = IntegerField(default=0)
     available_at = BigIntegerField(default=0)
     lease_owner = CharField(255, default="")
     lease_token = CharField(32, default="")
     lease_until = BigIntegerField(default=0)
     is_cancelled = BooleanField(default=False)
-    error = TextField(default="")
 
     class Meta:
         """The queue is read by state, oldest first."""

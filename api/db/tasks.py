@@ -1,15 +1,29 @@
-"""Rows of the task queue, written in the transaction that makes the work necessary."""
+"""Rows of the task queue, written in the transaction that makes the work necessary.
 
-from collections.abc import Sequence
+The row is the truth about a task, whatever hands it out: `api.executor.database_queue` does from here.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
+from peewee import fn
 
 from api.clock import new_id, now_ms
 from api.db.models import Task
+from api.executor.protocol import Lease, Write
 
 PARSE = "parse"
 PURGE = "purge"
+
+QUEUED = "queued"
+LEASED = "leased"
+
+SMALL_BYTES = 64 * 1024
+"""Files up to this size are leased and handed to workers several at a time."""
+
+_ROWS_PER_QUERY = 500
 
 
 def insert_task(
@@ -17,25 +31,38 @@ def insert_task(
     *,
     document_id: str = "",
     dataset_id: str = "",
+    size: int = 0,
     payload: dict[str, Any] | None = None,
     delay_ms: int = 0,
 ) -> str:
     """Queue a piece of work; poke the queue after the commit. Returns the task's id."""
     now = now_ms()
     task_id = new_id()
-    Task.create(
+    Task.insert(
         id=task_id, kind=kind, document_id=document_id, dataset_id=dataset_id, create_time=now, update_time=now,
-        payload=orjson.dumps(payload or {}).decode(), available_at=now + delay_ms,
-    )  # fmt: skip
+        size=size, payload=orjson.dumps(payload or {}).decode(), available_at=now + delay_ms,
+    ).execute()  # fmt: skip
     return task_id
 
 
 def drop_parse_tasks(document_ids: Sequence[str]) -> None:
-    """Forget the documents' parse tasks; a worker that has one loses it at its next sign of life."""
-    for start in range(0, len(document_ids), 500):
-        Task.delete().where(
-            (Task.document_id.in_(document_ids[start : start + 500])) & (Task.kind == PARSE)
-        ).execute()
+    """Nobody wants the documents parsed any more; poke the queue after the commit.
+
+    Waiting tasks go at once, running ones are stopped and cleaned up by who has them.
+    """
+    for some in _portions(document_ids):
+        _drop(Task.document_id.in_(some))
+
+
+def drop_dataset_tasks(dataset_id: str) -> None:
+    """The same for all documents of a dataset."""
+    _drop(Task.dataset_id == dataset_id)
+
+
+def _drop(which: Any) -> None:
+    of_parse = which & (Task.kind == PARSE)
+    Task.delete().where(of_parse & (Task.state == QUEUED)).execute()
+    Task.update(is_cancelled=True, update_time=now_ms()).where(of_parse).execute()
 
 
 def delete_task(task_id: str) -> None:
@@ -43,6 +70,133 @@ def delete_task(task_id: str) -> None:
     Task.delete().where(Task.id == task_id).execute()
 
 
-def drop_dataset_tasks(dataset_id: str) -> None:
-    """Forget all parse tasks of a dataset."""
-    Task.delete().where((Task.dataset_id == dataset_id) & (Task.kind == PARSE)).execute()
+def count_waiting(limit: int = 2**31) -> int:
+    """Tasks that wait, not counting further than the limit."""
+    count: int = Task.select(Task.id).where(Task.state == QUEUED).limit(limit).count()
+    return count
+
+
+def lease_tasks(owner: str, lease_ms: int, *, limit: int, extra_small: int) -> list[Lease]:
+    """Lease the next tasks that are due: those whose holder is gone first, then the oldest."""
+    now = now_ms()
+    chosen = _choose(_due(now, limit + extra_small), limit)
+    if not chosen:
+        return []
+    token = secrets.token_hex(16)
+    Task.update(
+        state=LEASED, lease_owner=owner, lease_token=token, lease_until=now + lease_ms,
+        lease_count=Task.lease_count + 1, update_time=now,
+    ).where(Task.id.in_([row.id for row in chosen])).execute()  # fmt: skip
+    return [
+        Lease(
+            task_id=row.id, kind=row.kind, document_id=row.document_id, dataset_id=row.dataset_id, token=token,
+            attempts=row.attempts, busy_count=row.busy_count, lease_count=row.lease_count + 1,
+            is_cancelled=row.is_cancelled, payload=orjson.loads(row.payload),
+        )
+        for row in chosen
+    ]  # fmt: skip
+
+
+def _due(now: int, limit: int) -> Iterable[Task]:
+    yield from (
+        Task.select()
+        .where((Task.state == LEASED) & (Task.lease_until <= now))
+        .order_by(Task.lease_until)
+        .limit(limit)
+    )
+    other = Task.alias()
+    is_busy = other.select().where(
+        (other.document_id == Task.document_id) & (other.kind == PARSE) & (other.state == LEASED)
+    )
+    due = (Task.state == QUEUED) & (Task.available_at <= now)
+    is_free = (Task.kind != PARSE) | ~fn.EXISTS(is_busy)
+    yield from Task.select().where(due & is_free).order_by(Task.priority, Task.available_at).limit(limit)
+
+
+def _choose(due: Iterable[Task], limit: int) -> list[Task]:
+    chosen: list[Task] = []
+    documents: set[str] = set()
+    for row in due:
+        if len(chosen) >= limit and (row.size > SMALL_BYTES or any(one.size > SMALL_BYTES for one in chosen)):
+            break
+        if row.kind == PARSE:
+            if row.document_id in documents:
+                continue
+            documents.add(row.document_id)
+        chosen.append(row)
+    return chosen
+
+
+def lost_leases(leases: Sequence[Lease], *, prolong_ms: int) -> set[str]:
+    """Ids of those no longer held; the others are prolonged when a third of their time is over."""
+    now = now_ms()
+    held = {row.id: row for row in _held_rows(leases)}
+    ageing = [row.id for row in held.values() if row.lease_until - now < prolong_ms * 2 / 3]
+    for some in _portions(ageing):
+        Task.update(lease_until=now + prolong_ms).where(Task.id.in_(some)).execute()
+    return {lease.task_id for lease in leases} - held.keys()
+
+
+def run_writes(writes: Sequence[tuple[Lease, Write]], *, is_end: bool) -> dict[str, Any]:
+    """Run the writes of leases that hold; with `is_end` the tasks are deleted."""
+    held = {row.id for row in _held_rows([lease for lease, _ in writes])}
+    results = {lease.task_id: write() for lease, write in writes if lease.task_id in held}
+    if is_end:
+        for some in _portions(sorted(held)):
+            Task.delete().where(Task.id.in_(some)).execute()
+    return results
+
+
+def queue_again(lease: Lease, delay_s: float, write: Write, *, is_counted: bool) -> bool:
+    """Put a leased task back for later; False when it is no longer held."""
+    if not _held_rows([lease]):
+        return False
+    now = now_ms()
+    Task.update(
+        state=QUEUED, lease_owner="", lease_token="", lease_until=0, update_time=now,
+        available_at=now + int(delay_s * 1000),
+        attempts=Task.attempts + (1 if is_counted else 0),
+        busy_count=Task.busy_count + (0 if is_counted else 1),
+    ).where(Task.id == lease.task_id).execute()  # fmt: skip
+    write()
+    return True
+
+
+def release_tasks(leases: Sequence[Lease]) -> None:
+    """End leases that are still held; who comes next starts the tasks over. Cancelled ones too: they want cleaning."""
+    for lease in leases:
+        Task.update(lease_until=0, lease_owner="").where(
+            (Task.id == lease.task_id) & (Task.lease_token == lease.token)
+        ).execute()
+
+
+def forget_cancelled(lease: Lease) -> None:
+    """Delete a task that this lease holds, cancelled or not."""
+    Task.delete().where((Task.id == lease.task_id) & (Task.lease_token == lease.token)).execute()
+
+
+def end_leases_of(is_gone: Callable[[str], bool]) -> int:
+    """End the leases of owners that are gone; returns how many."""
+    leased = (Task.state == LEASED) & (Task.lease_until > 0)
+    owners = [row.lease_owner for row in Task.select(Task.lease_owner).where(leased).distinct()]
+    gone = [owner for owner in owners if owner and is_gone(owner)]
+    if not gone:
+        return 0
+    count: int = Task.update(lease_until=0).where(leased & Task.lease_owner.in_(gone)).execute()
+    return count
+
+
+def _held_rows(leases: Sequence[Lease]) -> list[Task]:
+    tokens = {lease.task_id: lease.token for lease in leases}
+    return [
+        row
+        for some in _portions(list(tokens))
+        for row in Task.select(Task.id, Task.lease_token, Task.lease_until).where(
+            Task.id.in_(some) & (Task.state == LEASED) & (Task.is_cancelled == False)
+        )
+        if row.lease_token == tokens[row.id]
+    ]
+
+
+def _portions(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (ids[start : start + _ROWS_PER_QUERY] for start in range(0, len(ids), _ROWS_PER_QUERY))

@@ -1,0 +1,165 @@
+"""Document rows: finding them, and the life of a parse as the row shows it.
+
+run: 0 UNSTART -> 1 RUNNING -> 3 DONE or 4 FAIL; 2 CANCEL from anywhere. Counters of document and dataset
+equal what the index holds, so a parse that starts leaves them alone: the old chunks are found until the
+new ones replace them.
+"""
+
+import random
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from api.clock import now_ms
+from api.db import tasks
+from api.db.datasets import add_to_counters
+from api.db.models import Dataset, Document
+from api.executor.progress import error_line, progress_line, with_lines
+from rag.stores.protocol import StoreCounts
+
+UNSTART, RUNNING, CANCEL, DONE, FAIL = "0", "1", "2", "3", "4"
+
+_IDS_PER_QUERY = 500
+
+
+def find_document(dataset_id: str, document_id: str) -> Document | None:
+    """A document of the dataset."""
+    document: Document | None = Document.get_or_none(
+        (Document.id == document_id) & (Document.dataset_id == dataset_id)
+    )
+    return document
+
+
+def find_foreign_documents(dataset_ids: Collection[str], document_ids: Sequence[str]) -> list[str]:
+    """Those of the ids, in order, that no document of the datasets has."""
+    found: set[str] = set()
+    for start in range(0, len(document_ids), _IDS_PER_QUERY):
+        some = document_ids[start : start + _IDS_PER_QUERY]
+        rows = Document.select(Document.id).where(
+            Document.id.in_(some) & Document.dataset_id.in_(list(dataset_ids))
+        )
+        found.update(row.id for row in rows)
+    return [one for one in dict.fromkeys(document_ids) if one not in found]
+
+
+def start_parse(document: Document) -> str:
+    """Queue the document for parsing, over a parse that may be under way; returns the task's id.
+
+    Runs in the caller's transaction; the caller pokes the queue after the commit. The old chunks stay
+    until the new ones are there.
+    """
+    tasks.drop_parse_tasks([document.id])
+    now = now_ms()
+    _update(
+        document.id, run=RUNNING, progress=random.uniform(0.0001, 0.0099), progress_msg="Task is queued...",
+        process_begin_at=now, process_duration=0.0,
+    )  # fmt: skip
+    return tasks.insert_task(
+        tasks.PARSE, document_id=document.id, dataset_id=document.dataset_id, size=document.size
+    )
+
+
+def cancel_parse(document: Document) -> None:
+    """Stop a parse: the row is CANCEL and empty, the counters of the dataset are corrected.
+
+    Runs in the caller's transaction; after the commit the caller pokes the queue and deletes the
+    document's chunks in the store. What the parse has staged goes with its task.
+    """
+    tasks.drop_parse_tasks([document.id])
+    add_to_counters(document.dataset_id, chunks=-document.chunk_count, tokens=-document.token_count)
+    _update(
+        document.id, run=CANCEL, progress=0.0, chunk_count=0, token_count=0,
+        progress_msg=with_lines(document.progress_msg, progress_line("Task has been canceled.", has_pages=False)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ParseJob:
+    """What parsing a document needs, read when a task is leased."""
+
+    document_id: str
+    dataset_id: str
+    name: str
+    storage_key: str
+    size: int
+    chunk_method: str
+    parser_config: str
+    is_enabled: bool
+    language: str
+    embedding_model: str
+    begun_at: int
+    progress_msg: str
+
+
+def load_jobs(document_ids: Sequence[str]) -> dict[str, ParseJob]:
+    """The jobs of documents that are there."""
+    columns = (
+        Document.id, Document.dataset_id, Document.name, Document.storage_key, Document.size, Document.chunk_method,
+        Document.parser_config, Document.is_enabled, Dataset.language, Dataset.embedding_model,
+        Document.process_begin_at, Document.progress_msg,
+    )  # fmt: skip
+    rows: Iterable[tuple[Any, ...]] = (
+        Document.select(*columns)
+        .join(Dataset, on=(Dataset.id == Document.dataset_id))
+        .where(Document.id.in_(document_ids))
+        .tuples()
+    )
+    return {row[0]: ParseJob(*row[:10], row[10] or now_ms(), row[11]) for row in rows}
+
+
+def show_progress(job: ParseJob, progress: float, message: str) -> None:
+    """What clients that poll see while a parse runs."""
+    _update(job.document_id, progress=progress, progress_msg=message, process_duration=_duration_s(job))
+
+
+@dataclass(frozen=True, slots=True)
+class RowState:
+    """What may have changed while the document was parsed."""
+
+    name: str
+    is_enabled: bool
+
+
+def finish_parse(job: ParseJob, counts: StoreCounts, message: str) -> RowState | None:
+    """DONE, with counters equal to what the index holds; None when the row is gone."""
+    row = _row(job.document_id)
+    if row is None:
+        return None
+    set_counts(row, counts)
+    _update(
+        job.document_id, run=DONE, progress=1.0, progress_msg=message, process_duration=_duration_s(job),
+    )  # fmt: skip
+    return RowState(row.name, row.is_enabled)
+
+
+def fail_parse(job: ParseJob, message: str, error: str) -> None:
+    """FAIL with the reason; chunks of an earlier parse stay, and so do the counters."""
+    _update(
+        job.document_id, run=FAIL, progress=-1.0, progress_msg=with_lines(message, error_line(error)),
+        process_duration=_duration_s(job),
+    )  # fmt: skip
+
+
+def set_counts(document: Document, counts: StoreCounts) -> None:
+    """Write what the index holds into the row, and the difference into the dataset's counters."""
+    add_to_counters(
+        document.dataset_id,
+        chunks=counts.chunks - document.chunk_count,
+        tokens=counts.tokens - document.token_count,
+    )
+    Document.update(chunk_count=counts.chunks, token_count=counts.tokens).where(
+        Document.id == document.id
+    ).execute()
+
+
+def _row(document_id: str) -> Document | None:
+    row: Document | None = Document.get_or_none(Document.id == document_id)
+    return row
+
+
+def _update(document_id: str, **values: Any) -> None:
+    Document.update(update_time=now_ms(), **values).where(Document.id == document_id).execute()
+
+
+def _duration_s(job: ParseJob) -> float:
+    return max(0, now_ms() - job.begun_at) / 1000
