@@ -47,3 +47,10 @@ def row_lines(html: str) -> tuple[str, list[str]]:
 def joined(opening: str, rows: Iterator[str] | Sequence[str]) -> str:
     """What `row_lines` took apart, put together again."""
     return "\n".join(chain([opening], rows, ["</table>"]))
+
+
+def with_caption(html: str, caption: str) -> str:
+    """The table with a caption that says where it comes from."""
+    return html.replace(
+        "<table>", f"<table><caption>{escape(_WHITE.sub(' ', caption), quote=False)}</caption>", 1
+    )

@@ -97,7 +97,7 @@ def _goes_on(paragraph: Sequence[Line], line: Line, pitch: float) -> bool:
     same_row = abs(line.upper - last.upper) < 0.3 * size and line.left >= last.right
     if same_row:  # a label and its text, cells of a row
         return abs(line.size - size) <= 0.2 * size
-    if abs(line.size - size) > 0.1 * size:
+    if abs(line.size - size) > 0.2 * size:
         return False
     if not 0.4 * size < line.upper - last.upper <= max(1.2 * pitch, 1.1 * size):
         return False
