@@ -88,6 +88,7 @@ PipelineId = Annotated[
 
 
 class _DatasetFields(Body):
+    name: DatasetName
     avatar: Avatar = None
     description: LongText | None = None
     embedding_model: EmbeddingModelId = Field(None, description="`model@provider`; unset: the default")
@@ -124,14 +125,12 @@ class _DatasetFields(Body):
 class DatasetCreate(_DatasetFields):
     """Body of POST /api/v1/datasets."""
 
-    name: DatasetName
-
 
 class DatasetUpdate(_DatasetFields):
     """Body of PUT /api/v1/datasets/{dataset_id}; only what is sent changes."""
 
     dataset_id: Annotated[str, AfterValidator(normal_id)]
-    name: DatasetName = ""
+    name: DatasetName = Field("", validate_default=False)
     pagerank: int = Field(0, ge=0, le=100, description="added to the similarity of the dataset's chunks")
 
 
