@@ -6,9 +6,11 @@ new ones replace them.
 """
 
 import random
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from peewee import fn
 
 from api.clock import now_ms
 from api.db import tasks
@@ -96,15 +98,15 @@ def load_jobs(document_ids: Sequence[str]) -> dict[str, ParseJob]:
     columns = (
         Document.id, Document.dataset_id, Document.name, Document.storage_key, Document.size, Document.chunk_method,
         Document.parser_config, Document.is_enabled, Dataset.language, Dataset.embedding_model,
-        Document.process_begin_at, Document.progress_msg,
+        fn.COALESCE(Document.process_begin_at, now_ms()), Document.progress_msg,
     )  # fmt: skip
-    rows: Iterable[tuple[Any, ...]] = (
-        Document.select(*columns)
-        .join(Dataset, on=(Dataset.id == Document.dataset_id))
+    select: Any = Document.select(*columns)
+    rows = (
+        select.join(Dataset, on=(Dataset.id == Document.dataset_id))
         .where(Document.id.in_(document_ids))
         .tuples()
     )
-    return {row[0]: ParseJob(*row[:10], row[10] or now_ms(), row[11]) for row in rows}
+    return {row[0]: ParseJob(*row) for row in rows}
 
 
 def show_progress(job: ParseJob, progress: float, message: str) -> None:
