@@ -261,16 +261,21 @@ class _TextReader:
                 )
                 break
         if gutter is not None:
-            left = [rect for rect in rects if rect[1] <= gutter + 4]
-            right = [rect for rect in rects if rect[0] >= gutter - 4]
-            if left and right and len(left) + len(right) == len(rects):
+            halves = (
+                [rect for rect in rects if rect[1] <= gutter + 4],
+                [rect for rect in rects if rect[0] >= gutter - 4],
+            )
+            if all(halves) and sum(map(len, halves)) == len(rects):
                 split = self._split_at(first, last, gutter)
                 if split is not None:
-                    for part, around in zip(split, (left, right), strict=True):
+                    for part, around in zip(split, halves, strict=True):
                         if part:
                             yield Line(part, *_around(around), upper, lower)
                     return
-        yield Line(cleaned, *_around(rects), upper, lower, is_hyphenated)
+        left, right, top, bottom = _around(rects)
+        if bottom - top < 0.3 * (lower - upper):  # fonts that are not in the file have no ink to measure
+            top, bottom = upper, lower
+        yield Line(cleaned, left, right, top, bottom, upper, lower, is_hyphenated)
 
     def _split_at(self, first: int, last: int, gutter: float) -> tuple[str, str] | None:
         """The text of a line left and right of the gutter."""
