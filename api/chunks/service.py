@@ -14,16 +14,15 @@ from api.auth import Caller
 from api.chunks.schemas import ChunkCreate, ChunkListQuery, ChunkUpdate
 from api.clock import now_ms
 from api.db.database import Database
-from api.db.datasets import add_to_counters
 from api.db.document_replies import document_reply
-from api.db.documents import find_document
+from api.db.documents import find_document, set_counts
 from api.db.models import Dataset, Document
 from api.errors import AppError, BadArgument, Code, NotFound, Refused
 from api.permissions import Right, get_dataset
 from rag.chunks import Chunk, Position, chunk_id
 from rag.models.catalog import ModelCatalog
 from rag.retrieval.highlight import highlight
-from rag.retrieval.query import question_terms
+from rag.retrieval.query import parse_question
 from rag.stores.protocol import ChunkStore, StoreCounts
 from rag.text.tokenizer import words
 from rag.text.tokens import count_tokens
@@ -54,7 +53,8 @@ class ChunkService:
             total, chunks = 1, [chunk]
         else:
             size = min(query.page_size, MAX_PAGE_SIZE)
-            terms = question_terms(query.keywords) if query.keywords else []
+            question = parse_question(query.keywords)
+            terms = question.query_terms()
             if query.keywords and not terms:
                 total, chunks = 0, []
             else:
@@ -64,7 +64,7 @@ class ChunkService:
                 total, chunks = page.total, page.chunks
                 if terms:
                     chunks = [
-                        replace(chunk, content=highlight(chunk.content, query.keywords)) for chunk in chunks
+                        replace(chunk, content=highlight(chunk.content, question)) for chunk in chunks
                     ]
         return {
             "total": total,
@@ -174,16 +174,8 @@ class ChunkService:
 
     def _set_counters(self, dataset_id: str, document_id: str, counts: StoreCounts) -> None:
         document = find_document(dataset_id, document_id)
-        if document is None:
-            return
-        add_to_counters(
-            dataset_id,
-            chunks=counts.chunks - document.chunk_count,
-            tokens=counts.tokens - document.token_count,
-        )
-        Document.update(chunk_count=counts.chunks, token_count=counts.tokens, update_time=now_ms()).where(
-            Document.id == document_id
-        ).execute()
+        if document is not None:
+            set_counts(document, counts)
 
     def _get(self, caller: Caller, dataset_id: str, document_id: str) -> tuple[Dataset, Document]:
         dataset = get_dataset(
