@@ -1,10 +1,11 @@
-"""The application: blueprints, errors to replies, request ids."""
+"""The application: blueprints, and errors to replies."""
 
 import logging
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+from urllib.parse import urlsplit
 
-from quart import Quart, Response, g, request
+from quart import Quart, Response, request
 from quart_cors import cors
 from werkzeug.exceptions import (
     HTTPException,
@@ -13,11 +14,14 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
     RequestTimeout,
 )
+from werkzeug.routing import RequestRedirect
 
 import deepdoc.errors
 import rag.errors
+from api.chats.routes import blueprint as chats
+from api.chats_openai.routes import blueprint as chats_openai
 from api.chunks.routes import blueprint as chunks
-from api.clock import new_id
+from api.connection import install
 from api.datasets.routes import blueprint as datasets
 from api.documents.routes import blueprint as documents
 from api.errors import (
@@ -32,14 +36,16 @@ from api.errors import (
     from_rag,
 )
 from api.http import error_response
+from api.logs import request_id
 from api.retrieval.routes import blueprint as retrieval
+from api.sessions.routes import blueprint as sessions
 from api.settings import Settings
 from api.system.routes import blueprint as system
 from api.wiring import Services
 
 log = logging.getLogger(__name__)
 
-BLUEPRINTS = (system, datasets, documents, chunks, retrieval)
+BLUEPRINTS = (system, datasets, documents, chunks, retrieval, chats, sessions, chats_openai)
 
 
 def server_version() -> str:
@@ -55,7 +61,7 @@ def create_app(settings: Settings) -> Quart:
     app = Quart("api", static_folder=None)
     app.config.update(
         MAX_CONTENT_LENGTH=settings.http.max_body_bytes,
-        BODY_TIMEOUT=None,  # api.server bounds the wait between two pieces instead
+        BODY_TIMEOUT=None,  # api.connection bounds the wait between two pieces instead
         RESPONSE_TIMEOUT=None,  # a response time-out cuts streams short without an error
     )
     app.url_map.strict_slashes = False
@@ -63,15 +69,7 @@ def create_app(settings: Settings) -> Quart:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     _map_errors(app, is_semantic=settings.http.status_codes == "semantic")
-
-    @app.before_request
-    async def give_id() -> None:
-        g.request_id = new_id()
-
-    @app.after_request
-    async def send_id(response: Response) -> Response:
-        response.headers["X-Request-ID"] = g.get("request_id", "")
-        return response
+    install(app, settings.http)
 
     return cors(
         app,
@@ -107,17 +105,20 @@ def as_app_error(error: Exception) -> AppError:
         case OSError() if error.errno == 28:
             return DiskFull()
         case _:
-            request_id = g.get("request_id", "")
-            log.error(
-                "unexpected failure", exc_info=error, extra={"path": request.path, "request_id": request_id}
-            )
-            return Unexpected(f"Internal server error. Please report it with this id: {request_id}")
+            log.error("unexpected failure", exc_info=error, extra={"path": request.path})
+            return Unexpected(f"Internal server error. Please report it with this id: {request_id()}")
+
+
+def _redirect(error: RequestRedirect) -> Response:
+    """To the path with single slashes; relative, since a proxy may speak another scheme with the client."""
+    target = urlsplit(error.new_url)
+    return Response("", 308, headers={"Location": target.path + (f"?{target.query}" if target.query else "")})
 
 
 def _map_errors(app: Quart, *, is_semantic: bool) -> None:
     async def reply(error: Exception) -> Any:
-        if isinstance(error, HTTPException) and error.code in (301, 308):
-            return error.get_response()
+        if isinstance(error, RequestRedirect):
+            return _redirect(error)
         return error_response(as_app_error(error), request.path, is_semantic=is_semantic)
 
     app.register_error_handler(Exception, reply)
