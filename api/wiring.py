@@ -1,45 +1,130 @@
-"""Opens everything once, hands out the services, closes in reverse order."""
+"""Opens everything once, hands out the services, closes in reverse order.
+
+The server, `ragd worker` and the commands all start from `open_parts`; only the server adds services.
+"""
 
 import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from api.auth import CallerResolver
+from api.chunks.service import ChunkService
 from api.datasets.service import DatasetService
 from api.db.database import Database, open_database
+from api.documents.metadata import MetadataService
+from api.documents.service import DocumentService
+from api.executor.database_queue import DatabaseQueue
+from api.executor.protocol import TaskQueue
+from api.purge import Purger
+from api.retrieval.service import RetrievalService
+from api.search import Searcher
 from api.secrets import Vault, load_secret
 from api.settings import Settings
+from api.storage import open_storage
+from api.storage.protocol import FileStorage
+from rag.models.catalog import EndpointConfig, ModelCatalog, ModelsConfig, open_models
+from rag.stores.embedded import open_embedded_store
+from rag.stores.protocol import ChunkStore
+
+
+@dataclass(slots=True)
+class Parts:
+    """What every process of ragd works on."""
+
+    settings: Settings
+    vault: Vault
+    db: Database
+    storage: FileStorage
+    chunks: ChunkStore
+    models: ModelCatalog
+    queue: TaskQueue
 
 
 @dataclass(slots=True)
 class Services:
     """What handlers use. closing: set when the server goes down; streams watch it."""
 
+    parts: Parts
     settings: Settings
     db: Database
     vault: Vault
     callers: CallerResolver
     datasets: DatasetService
+    documents: DocumentService
+    metadata: MetadataService
+    chunks: ChunkService
+    retrieval: RetrievalService
     closing: asyncio.Event
 
 
+def models_config(settings: Settings) -> ModelsConfig:
+    """The models that the settings name."""
+    return ModelsConfig(
+        endpoints=[
+            EndpointConfig(
+                provider=provider.name,
+                base_url=provider.base_url,
+                api_key=provider.api_key.get_secret_value(),
+                chat_models=provider.chat_models,
+                embedding_models=provider.embedding_models,
+                context_tokens=provider.context_tokens,
+                timeout_s=provider.timeout_s,
+                batch_size=settings.embedding.batch_size,
+            )
+            for provider in settings.models.providers
+        ],
+        default_chat=settings.models.default_chat,
+        default_embedding=settings.models.default_embedding,
+    )
+
+
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Open every part; what cannot be opened raises SettingsError or OSError before anything is served."""
+async def open_parts(settings: Settings, role: Literal["owner", "writer"]) -> AsyncIterator[Parts]:
+    """Open database, storage, chunk store, models and queue. role: owner for the one server of a data folder.
+
+    Raises SettingsError, OSError, StoreUnavailable.
+    """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         vault = Vault(load_secret(settings))
         db = await stack.enter_async_context(
             open_database(settings.data_dir / "ragd.sqlite", settings.database.queue_limit)
         )
+        storage = await stack.enter_async_context(open_storage(settings))
+        chunks = await stack.enter_async_context(
+            open_embedded_store(
+                settings.data_dir / "chunks",
+                role=role,
+                threads=settings.retrieval.threads,
+                queue_limit=settings.retrieval.queue_limit,
+            )
+        )
+        models = open_models(models_config(settings))
+        stack.push_async_callback(models.close)
+        yield Parts(settings, vault, db, storage, chunks, models, DatabaseQueue(db, settings.executor.lease_s))
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open every part, start the workers, hand out the services."""
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(open_parts(settings, "owner"))
+        db, chunks, models = parts.db, parts.chunks, parts.models
+        purger = Purger(db, chunks, parts.storage)
         yield Services(
+            parts=parts,
             settings=settings,
             db=db,
-            vault=vault,
-            callers=CallerResolver(db, vault, settings.http.rate_limit_per_minute),
-            datasets=DatasetService(db),
+            vault=parts.vault,
+            callers=CallerResolver(db, parts.vault, settings.http.rate_limit_per_minute),
+            datasets=DatasetService(db, models, purger),
+            documents=DocumentService(settings, db, chunks, parts.storage, purger, parts.queue),
+            metadata=MetadataService(db),
+            chunks=ChunkService(db, chunks, models),
+            retrieval=RetrievalService(db, Searcher(chunks, models)),
             closing=asyncio.Event(),
         )
 

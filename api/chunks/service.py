@@ -1,14 +1,10 @@
 """What a caller can do with the chunks of a document."""
 
 import asyncio
-import re
 import time
 from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
-
-import numpy as np
-from rag.ingest import embed_chunk
 
 from api.auth import Caller
 from api.chunks.schemas import ChunkCreate, ChunkListQuery, ChunkUpdate
@@ -20,6 +16,8 @@ from api.db.models import Dataset, Document
 from api.errors import AppError, BadArgument, Code, NotFound, Refused
 from api.permissions import Right, get_dataset
 from rag.chunks import Chunk, Position, chunk_id
+from rag.ingest.chunks import no_vector, title_words
+from rag.ingest.embedding import embed_one, plain_text
 from rag.models.catalog import ModelCatalog
 from rag.retrieval.highlight import highlight
 from rag.retrieval.query import parse_question
@@ -27,7 +25,6 @@ from rag.stores.protocol import ChunkStore, StoreCounts
 from rag.text.tokenizer import words
 from rag.text.tokens import count_tokens
 
-_NO_VECTOR = np.zeros(0, np.float32)
 MAX_PAGE_SIZE = 1024
 MAX_CONTENT_CHARACTERS = 1_000_000
 
@@ -91,7 +88,7 @@ class ChunkService:
             content=content,
             words="",
             title_words="",
-            vector=_NO_VECTOR,
+            vector=no_vector(),
             order=now_ms(),
             created_at=now_s,
             token_count=count_tokens(content),
@@ -159,11 +156,11 @@ class ChunkService:
 
     async def _write(self, dataset: Dataset, chunk: Chunk) -> None:
         model = self._models.embedding(dataset.embedding_model)
-        chunk.words = words(chunk.content)
-        chunk.title_words = words(re.sub(r"\.[a-zA-Z]+$", "", chunk.document_name))
+        chunk.words = words(plain_text(chunk.content))
+        chunk.title_words = title_words(chunk.document_name)
         chunk.keyword_words = words(" ".join(chunk.keywords))
         chunk.question_words = words(" ".join(chunk.questions))
-        chunk.vector = await embed_chunk(model, chunk)
+        chunk.vector = await embed_one(model, chunk.document_name, chunk.content, chunk.questions)
         await self._chunks.upsert([chunk])
 
     async def _settle(self, dataset_id: str, document_id: str) -> None:

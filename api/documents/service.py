@@ -27,9 +27,9 @@ from api.permissions import Right, get_dataset
 from api.purge import Purge, Purger
 from api.settings import Settings
 from api.storage.protocol import FileStorage
+from rag.ingest.chunks import title_words
 from rag.retrieval.metadata import normalize_metadata
 from rag.stores.protocol import ChunkStore
-from rag.text.tokenizer import words
 
 MAX_PAGE_SIZE = 1000
 METHODS = (
@@ -117,7 +117,7 @@ class DocumentService:
             await self._chunks.delete_documents(dataset_id, [document_id])
         if change.is_renamed:
             name = change.document.name
-            await self._chunks.rename_document(dataset_id, document_id, name, words(name.rsplit(".", 1)[0]))
+            await self._chunks.rename_document(dataset_id, document_id, name, title_words(name))
         if change.is_switched:
             await self._chunks.set_available(dataset_id, document_id, is_available=change.document.is_enabled)
         return change.reply
