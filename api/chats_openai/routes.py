@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from quart import Blueprint, Response, g, request
+from quart import Blueprint, Response, request
 
 from api.answers import stream_error
 from api.auth import require_api_key
@@ -15,6 +15,7 @@ from api.chats_openai.schemas import (
 )
 from api.errors import AppError, Unexpected, from_rag
 from api.http import error_content, json_response, read_object
+from api.logs import request_id
 from api.openapi import operation
 from api.runtime import services
 from api.streams import sse
@@ -58,7 +59,7 @@ async def chat_completions(chat_id: str) -> Response:
     check_presence(body)
     caller = await require_api_key()
     question = read_question(body)
-    path, request_id = request.path, g.get("request_id", "")
+    path, asked_as = request.path, request_id()
 
     def as_error(error: AppError) -> dict[str, Any]:
         return error_content(error, path)
@@ -70,7 +71,7 @@ async def chat_completions(chat_id: str) -> Response:
             case RagError():
                 refusal = from_rag(error)
             case _:
-                refusal = Unexpected(stream_error(error, request_id))
+                refusal = Unexpected(stream_error(error, asked_as))
         return [as_error(refusal), DONE]
 
     answer = await services().openai.ask(caller, chat_id, question, as_error)

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from quart import Blueprint, Response, g
+from quart import Blueprint, Response
 
 from api.answers import stream_error
 from api.auth import require_api_key
 from api.deletions import DeletionBody, DeletionReport
 from api.http import read_loose, read_query, sdk_ok
+from api.logs import request_id
 from api.openapi import operation
 from api.runtime import services
 from api.sessions.completion_schemas import CompletionBody, CompletionReply
@@ -123,9 +124,9 @@ async def complete(chat_id: str) -> Response:
     turn = await completions.open(caller, chat_id, body)
     if not body.stream:
         return sdk_ok(await completions.reply(turn))
-    request_id = g.get("request_id", "")
+    asked_as = request_id()
 
     def tell(error: Exception) -> list[dict[str, Any]]:
-        return error_frames(stream_error(error, request_id))
+        return error_frames(stream_error(error, asked_as))
 
     return sse(completions.frames(turn), on_error=tell)
