@@ -10,7 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from api.answers import Answerer
 from api.auth import CallerResolver
+from api.chats.service import ChatService
+from api.chats_openai.service import OpenAIService
 from api.chunks.service import ChunkService
 from api.datasets.service import DatasetService
 from api.db.database import Database, open_database
@@ -22,6 +25,8 @@ from api.purge import Purger
 from api.retrieval.service import RetrievalService
 from api.search import Searcher
 from api.secrets import Vault, load_secret
+from api.sessions.completions import CompletionService
+from api.sessions.service import SessionService
 from api.settings import Settings
 from api.storage import open_storage
 from api.storage.protocol import FileStorage
@@ -57,6 +62,10 @@ class Services:
     metadata: MetadataService
     chunks: ChunkService
     retrieval: RetrievalService
+    chats: ChatService
+    sessions: SessionService
+    completions: CompletionService
+    openai: OpenAIService
     closing: asyncio.Event
 
 
@@ -114,6 +123,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         parts = await stack.enter_async_context(open_parts(settings, "owner"))
         db, chunks, models = parts.db, parts.chunks, parts.models
         purger = Purger(db, chunks, parts.storage)
+        searcher = Searcher(chunks, models)
+        answerer = Answerer(db, searcher, models)
+        completions = CompletionService(db, answerer)
+        stack.push_async_callback(completions.close)
         yield Services(
             parts=parts,
             settings=settings,
@@ -124,7 +137,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             documents=DocumentService(settings, db, chunks, parts.storage, purger, parts.queue),
             metadata=MetadataService(db),
             chunks=ChunkService(db, chunks, models),
-            retrieval=RetrievalService(db, Searcher(chunks, models)),
+            retrieval=RetrievalService(db, searcher),
+            chats=ChatService(db, models),
+            sessions=SessionService(db),
+            completions=completions,
+            openai=OpenAIService(db, answerer),
             closing=asyncio.Event(),
         )
 
