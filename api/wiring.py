@@ -113,7 +113,9 @@ async def open_parts(settings: Settings, role: Literal["owner", "writer"]) -> As
         )
         models = open_models(models_config(settings))
         stack.push_async_callback(models.close)
-        yield Parts(settings, vault, db, storage, chunks, models, DatabaseQueue(db, settings.executor.lease_s))
+        yield Parts(
+            settings, vault, db, storage, chunks, models, DatabaseQueue(db, settings.executor.lease_s)
+        )
 
 
 @asynccontextmanager

@@ -60,9 +60,7 @@ class ChunkService:
                 )
                 total, chunks = page.total, page.chunks
                 if terms:
-                    chunks = [
-                        replace(chunk, content=highlight(chunk.content, question)) for chunk in chunks
-                    ]
+                    chunks = [replace(chunk, content=highlight(chunk.content, question)) for chunk in chunks]
         return {
             "total": total,
             "chunks": [chunk_reply(chunk) for chunk in chunks],

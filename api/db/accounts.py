@@ -1,6 +1,5 @@
 """Queries on users, tenants, memberships and API keys."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +67,7 @@ def insert_key(vault: Vault, tenant_id: str) -> tuple[str, str]:
 
 def list_keys(vault: Vault) -> list[KeyRow]:
     """All API keys, oldest first."""
-    rows: Iterable[dict[str, Any]] = (
+    rows: Any = (
         ApiKey.select(ApiKey, User.email)
         .join(User, on=(User.id == ApiKey.tenant_id))
         .order_by(ApiKey.create_time, ApiKey.id)
@@ -78,6 +77,13 @@ def list_keys(vault: Vault) -> list[KeyRow]:
         KeyRow(row["id"], row["tenant_id"], row["email"], vault.unseal(row["sealed"]), row["create_time"])
         for row in rows
     ]
+
+
+def find_key(vault: Vault, key_or_id: str) -> ApiKey | None:
+    """An API key, named by itself or by its row id."""
+    digest = vault.digest(key_or_id)
+    key: ApiKey | None = ApiKey.get_or_none((ApiKey.digest == digest) | (ApiKey.id == key_or_id))
+    return key
 
 
 def delete_key(vault: Vault, key_or_id: str) -> int:

@@ -21,7 +21,7 @@ from api.errors import BadArgument
 from api.http import read_loose, read_query, sdk_ok
 from api.openapi import operation
 from api.runtime import services
-from api.uploads import read_multipart
+from api.uploads import FilePart, read_multipart
 
 blueprint = Blueprint("documents", __name__, url_prefix="/api/v1/datasets/<dataset_id>")
 
@@ -54,11 +54,11 @@ async def upload_documents(dataset_id: str) -> Response:
         if request.mimetype != "multipart/form-data":
             raise BadArgument("No file part!")
         async for part in read_multipart():
-            if part.filename is None:
-                if part.name == "parent_path":
-                    upload.parent_path = await part.text()
-            elif part.name == "file":
-                await upload.add(part.filename, part.pieces())
+            if isinstance(part, FilePart):
+                if part.name == "file":
+                    await upload.add(part.filename, part.pieces)
+            elif part.name == "parent_path":
+                upload.parent_path = part.value
         return sdk_ok(await upload.finish())
 
 

@@ -107,7 +107,8 @@ class Upload:
         assert dataset is not None
         folder = clean_folder(self.parent_path)
         held = count_of_tenant(dataset.tenant_id) if self._max_files else 0
-        replies, left_out = [], []
+        replies: list[dict[str, Any]] = []
+        left_out: list[_File] = []
         for file in self._files:
             if self._max_files and held + len(replies) >= self._max_files:
                 self._problems.append(f"{file.name}: Exceed the maximum file number of a free user!")
