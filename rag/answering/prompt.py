@@ -78,10 +78,14 @@ def fit_messages(messages: Sequence[Message], context_tokens: int) -> list[Messa
     last_tokens = count_tokens(last.content)
     if system_tokens + last_tokens <= budget:
         return [*system, last]
+    # Neither is ever cut to nothing, however long the other one is.
     if system_tokens > _SYSTEM_SHARE * (system_tokens + last_tokens):
-        system = [replace(m, content=truncate(m.content, budget - last_tokens)) for m in system]
-        return [*system, last]
-    return [*system, replace(last, content=truncate(last.content, max(1, budget - system_tokens)))]
+        system_room = max(budget - last_tokens, budget // 5)
+    else:
+        system_room = min(system_tokens, int(_SYSTEM_SHARE * budget))
+    system = [replace(message, content=truncate(message.content, system_room)) for message in system]
+    last_room = max(1, budget - min(system_tokens, system_room))
+    return [*system, replace(last, content=truncate(last.content, last_room))]
 
 
 def knowledge_budget(context_tokens: int, other_tokens: int) -> int:

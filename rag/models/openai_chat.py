@@ -105,6 +105,7 @@ class OpenAIChat:
                 model=self._model,
                 messages=cast(Any, [{"role": m.role, "content": m.content} for m in request.messages]),
                 stream=True,
+                extra_headers=cast(Any, self._endpoint.extra_headers),
                 **arguments,
             )
         return cast("AsyncStream[ChatCompletionChunk]", stream)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -71,7 +71,10 @@ class OpenAIEmbedding:
         inputs = [_sendable(text) for text in texts]
         # `float` is said because the client asks for base64 by default, which few other servers know.
         return await self._endpoint.client.embeddings.create(
-            model=self._model, input=inputs, encoding_format="float"
+            model=self._model,
+            input=inputs,
+            encoding_format="float",
+            extra_headers=cast(Any, self._endpoint.extra_headers),
         )
 
     def _read(self, reply: "CreateEmbeddingResponse", count: int) -> Embeddings:

@@ -21,7 +21,7 @@ from rag.models.errors import (
 )
 
 if TYPE_CHECKING:
-    from openai import APIError, APIStatusError, AsyncOpenAI
+    from openai import APIError, APIStatusError, AsyncOpenAI, Omit
 
 Reply = TypeVar("Reply")
 
@@ -67,8 +67,6 @@ class Endpoint:
 
             # The client would send what it finds in OPENAI_ORG_ID and OPENAI_PROJECT_ID to any server.
             headers = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
-            if not self._api_key:
-                headers["Authorization"] = Omit()
             self._client = AsyncOpenAI(
                 base_url=self._base_url,
                 api_key=self._api_key or "none",
@@ -77,6 +75,13 @@ class Endpoint:
                 default_headers=headers,  # type: ignore[arg-type]  # Omit is how openai removes a header
             )
         return self._client
+
+    @property
+    def extra_headers(self) -> "dict[str, str | Omit]":
+        """To be given with each request: without a key no `Authorization` is sent."""
+        from openai import Omit
+
+        return {} if self._api_key else {"Authorization": Omit()}
 
     async def call(self, model: str, send: Callable[[], Awaitable[Reply]]) -> Reply:
         """Run `send`, again after passing failures. Raises ModelError."""

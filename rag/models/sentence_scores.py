@@ -110,8 +110,9 @@ def _held_words(
     """(sentences, words), 0..1: the cosine of each word with the sentence's nearest content word."""
     columns: dict[str, int] = {}
     rows: list[list[int]] = []
+    language = detect(" ".join(word.text for word in words))
     for found in token_lists:
-        surfaces = [token.surface for token in found]
+        surfaces = [token.surface for token in _content(found, language)]
         rows.append([columns.setdefault(surface, len(columns)) for surface in surfaces])
     held = np.zeros((len(token_lists), len(words)), dtype=np.float32)
     if not columns:
