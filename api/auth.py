@@ -10,6 +10,7 @@ from quart import g, request
 from api.db import accounts
 from api.db.database import Database
 from api.errors import NotAuthenticated, TooManyRequests
+from api.logs import tell_tenant
 from api.runtime import services
 from api.secrets import Vault
 
@@ -121,4 +122,5 @@ async def require_api_key() -> Caller:
     """The caller of a request that must carry an API key. Raises NotAuthenticated, TooManyRequests."""
     caller = await services().callers.resolve(request.headers.get("Authorization", ""), API_KEYS)
     g.caller = caller
+    tell_tenant(caller.tenant_id)
     return caller

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from quart import Response, request
 
 from api.errors import AppError, BadArgument
+from api.uploads import read_form
 
 BodyT = TypeVar("BodyT", bound="Body")
 QueryT = TypeVar("QueryT", bound="Query")
@@ -130,8 +131,7 @@ async def read_object() -> dict[str, Any]:
     Raises BadArgument when it is neither a JSON object nor a form.
     """
     if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        form = await request.form
-        return {key: form[key] for key in form}
+        return dict(await read_form())
     data = await request.get_data()
     if not data.strip():
         return {}

@@ -38,6 +38,9 @@ class HttpSettings(Section):
         "ragflow", description="whose values are sent where the two systems differ"
     )
     max_body_bytes: int = Field(1_073_741_824, ge=1024, description="largest request body, in bytes")
+    max_json_bytes: int = Field(
+        16_777_216, ge=1024, description="largest request body that is not a file upload, in bytes"
+    )
     max_header_bytes: int = Field(65_536, ge=1024, description="largest request head, in bytes")
     header_timeout_s: float = Field(10, gt=0, description="seconds in which a request head must arrive")
     body_timeout_s: float = Field(60, gt=0, description="seconds that may pass between two pieces of a body")
@@ -134,6 +137,11 @@ class Settings(Section):
     embedding: EmbeddingSettings = EmbeddingSettings()
     models: ModelSettings = ModelSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite file of the embedded database."""
+        return self.data_dir / "ragd.sqlite"
 
 
 def setting_fields(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
