@@ -95,14 +95,17 @@ def _is_utf8(file: BinaryIO) -> bool:
 
 
 def _with_zeros(sample: bytes, name: str) -> str:
-    """Only UTF-16 and UTF-32 texts are full of NULs; every one of them has a space or a line end."""
+    """Only UTF-16 and UTF-32 texts are full of NULs; every one of them has blanks and punctuation."""
+    best, most_usual = "", 0
     for encoding, width in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
         text = sample[: len(sample) // width * width].decode(encoding, errors="replace")
-        if not text:
-            continue
         odd = sum(1 for char in text if (char < " " and char not in "\t\n\r\f\v") or char in "\ufffd\ufffe")
-        if odd * 50 <= len(text) and (" " in text or "\n" in text or len(text) < 200):
-            return encoding
+        # Read with its bytes swapped, Latin text is Chinese, but never the other way round.
+        usual = sum(1 for char in text if char < "\x7f" or char in "。，、")
+        if odd * 50 <= len(text) and usual * 50 >= len(text) and usual > most_usual:
+            best, most_usual = encoding, usual
+    if best:
+        return best
     if sample.count(0) * 100 <= len(sample) and _binary_share(sample) <= 0.05:
         try:
             sample[:-4].decode("utf-8")
@@ -124,8 +127,16 @@ def _telling_sample(file: BinaryIO) -> bytes:
     while data := file.read(_PIECE_BYTES):
         if found := _HIGH.search(data):
             start = max(0, found.start() - 256)
-            return (data + file.read(_SAMPLE_BYTES))[start : start + _SAMPLE_BYTES]
+            return _whole_characters((data + file.read(_SAMPLE_BYTES))[start : start + _SAMPLE_BYTES])
     return b""
+
+
+def _whole_characters(sample: bytes) -> bytes:
+    # No encoding uses blanks and !"#$%&'()*+,-./ inside a character: a cut after one halves none.
+    if len(sample) < _SAMPLE_BYTES:
+        return sample
+    end = max((sample.rfind(byte) for byte in b"\n !\"#$%&'()*+,-./"), default=-1)
+    return sample[: end + 1] if end > len(sample) // 2 else sample
 
 
 def _legacy(sample: bytes, name: str, declared: str | None) -> str:

@@ -112,7 +112,9 @@ def text_pdf(pages: Sequence[Sequence[str]], *, rotation: int = 0, password: str
         from reportlab.lib.pdfencrypt import StandardEncryption
 
         encrypt = StandardEncryption(password, canPrint=0)
-    canvas = Canvas(file, pagesize=A4, invariant=1, encrypt=encrypt)
+    # reportlab swaps the sides of a page that lies on its side; the page here is always upright A4.
+    size = (HEIGHT, WIDTH) if rotation in (90, 270) else A4
+    canvas = Canvas(file, pagesize=size, invariant=1, encrypt=encrypt)
     for lines in pages:
         if rotation:
             canvas.setPageRotation(rotation)

@@ -47,7 +47,8 @@ def without_running_lines(pages: Iterable[PageLines], page_count: int) -> Iterat
             repeated = [line for signature, line in edges.items() if counts[signature] >= needed]
             if repeated:
                 dropped = {id(line) for line in repeated}
-                page.lines = [line for line in page.lines if id(line) not in dropped]
+                # What is all of a page's text is no header: slides have only a title.
+                page.lines = [line for line in page.lines if id(line) not in dropped] or page.lines
         seen.append(edges)
         yield page
 

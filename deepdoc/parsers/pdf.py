@@ -13,7 +13,7 @@ from pypdfium2 import raw
 
 from deepdoc.blocks import Block, BlockKind
 from deepdoc.cleaning import squeeze
-from deepdoc.errors import EncryptedFile, FileTooLarge, MalformedFile, NoTextInFile
+from deepdoc.errors import EncryptedFile, FileTooLarge, MalformedFile, NoTextInFile, ParseError
 from deepdoc.layout.lines import Line, PageLines
 from deepdoc.layout.order import find_gutter
 from deepdoc.layout.paragraphs import page_blocks
@@ -73,18 +73,8 @@ def _open(path: Path, name: str) -> Iterator[pdfium.PdfDocument]:
     try:
         with _LOCK:
             document = pdfium.PdfDocument(path)
-    except pdfium.PdfiumError as error:
-        code = getattr(error, "err_code", None)
-        if code == raw.FPDF_ERR_PASSWORD:
-            raise EncryptedFile(
-                f"{name} is protected by a password. Remove the password and upload it again."
-            ) from None
-        if code == raw.FPDF_ERR_SECURITY:
-            raise EncryptedFile(
-                f"{name} is encrypted in a way that cannot be read. Save it without protection and "
-                "upload it again."
-            ) from None
-        raise _damaged(name) from None
+    except pdfium.PdfiumError:
+        raise _why_not_opened(path, name) from None
     try:
         yield document
     finally:
@@ -92,11 +82,28 @@ def _open(path: Path, name: str) -> Iterator[pdfium.PdfDocument]:
             document.close()
 
 
+def _why_not_opened(path: Path, name: str) -> ParseError:
+    # Asked again, because for a document without pages pypdfium2 reports the error of an earlier file.
+    with _LOCK:
+        handle = raw.FPDF_LoadDocument(str(path).encode() + b"\0", None)
+        if handle:
+            raw.FPDF_CloseDocument(handle)
+            return MalformedFile(
+                f"{name} has no pages. Open it to see whether it is whole, and upload it again."
+            )
+        code = raw.FPDF_GetLastError()
+    if code == raw.FPDF_ERR_PASSWORD:
+        return EncryptedFile(f"{name} is protected by a password. Remove the password and upload it again.")
+    if code == raw.FPDF_ERR_SECURITY:
+        return EncryptedFile(
+            f"{name} is encrypted in a way that cannot be read. Save it without protection and upload it again."
+        )
+    return _damaged(name)
+
+
 def _chosen(document: pdfium.PdfDocument, name: str, pages: PageRanges | None) -> Sequence[int]:
     with _LOCK:
         count = len(document)
-    if count == 0:
-        raise MalformedFile(f"{name} has no pages. Open it to see whether it is whole, and upload it again.")
     if count > _MOST_PAGES:
         raise FileTooLarge(f"{name} has {count} pages, more than {_MOST_PAGES}. Split it into several files.")
     if pages is None:
