@@ -21,6 +21,7 @@ from api.documents.metadata import MetadataService
 from api.documents.service import DocumentService
 from api.executor.database_queue import DatabaseQueue
 from api.executor.protocol import TaskQueue
+from api.models_config import models_config
 from api.purge import Purger
 from api.retrieval.service import RetrievalService
 from api.search import Searcher
@@ -30,7 +31,7 @@ from api.sessions.service import SessionService
 from api.settings import Settings
 from api.storage import open_storage
 from api.storage.protocol import FileStorage
-from rag.models.catalog import EndpointConfig, ModelCatalog, ModelsConfig, open_models
+from rag.models.catalog import ModelCatalog, open_models
 from rag.stores.embedded import open_embedded_store
 from rag.stores.protocol import ChunkStore
 
@@ -69,27 +70,6 @@ class Services:
     closing: asyncio.Event
 
 
-def models_config(settings: Settings) -> ModelsConfig:
-    """The models that the settings name."""
-    return ModelsConfig(
-        endpoints=[
-            EndpointConfig(
-                provider=provider.name,
-                base_url=provider.base_url,
-                api_key=provider.api_key.get_secret_value(),
-                chat_models=provider.chat_models,
-                embedding_models=provider.embedding_models,
-                context_tokens=provider.context_tokens,
-                timeout_s=provider.timeout_s,
-                batch_size=settings.embedding.batch_size,
-            )
-            for provider in settings.models.providers
-        ],
-        default_chat=settings.models.default_chat,
-        default_embedding=settings.models.default_embedding,
-    )
-
-
 @asynccontextmanager
 async def open_parts(settings: Settings, role: Literal["owner", "writer"]) -> AsyncIterator[Parts]:
     """Open database, storage, chunk store, models and queue. role: owner for the one server of a data folder.
@@ -107,8 +87,8 @@ async def open_parts(settings: Settings, role: Literal["owner", "writer"]) -> As
             open_embedded_store(
                 settings.data_dir / "chunks",
                 role=role,
-                threads=settings.retrieval.threads,
-                queue_limit=settings.retrieval.queue_limit,
+                thread_count=settings.retrieval.threads or max(2, os.cpu_count() or 1),
+                max_queued=settings.retrieval.queue_limit,
             )
         )
         models = open_models(models_config(settings))

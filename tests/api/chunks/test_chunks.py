@@ -39,7 +39,7 @@ def test_add(api: Api, dataset_id: str, document_id: str) -> None:
         "id", "content", "document_id", "important_keywords", "questions", "dataset_id", "create_timestamp",
         "create_time",
     }  # fmt: skip
-    assert chunk["id"] == xxhash.xxh64("Low water at noon." + document_id).hexdigest()
+    assert chunk["id"] == xxhash.xxh64(f"Low water at noon.{document_id}".encode()).hexdigest()
     assert chunk["questions"] == ["When?"]
     listed = api.chunks(dataset_id, document_id)
     assert listed["total"] == 1
