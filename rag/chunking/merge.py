@@ -15,6 +15,7 @@ from rag.chunks import Position
 from rag.text.tokens import count_tokens
 
 _FEWEST = 32
+_LONGEST_WORD = 24
 CUSTOM_LIMIT = 2048
 """Tokens that a piece between custom delimiters may have: the largest `chunk_token_num` that can be set."""
 
@@ -144,4 +145,10 @@ def tail(text: str, overlap: int, limit: int) -> str:
     tokens = count_tokens(tail) if tail else 0
     if tokens > most:
         tail = tail[len(tail) - len(tail) * most // tokens :]
+    before = text[: len(text) - len(tail)][-1:]
+    if before.isascii() and before.isalnum() and tail[:1].isalnum():
+        # Half a word is no use to search: start at the next one, if it is near.
+        head, blank, rest = tail.partition(" ")
+        if blank and len(head) <= _LONGEST_WORD:
+            tail = rest
     return tail.lstrip()

@@ -12,7 +12,7 @@ XLSX = files.zip_of({"[Content_Types].xml": b"<Types/>", "xl/workbook.xml": b"<w
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.pptx", "a.doc", "a.eml", "a.png", "a.pdf.exe", "README"])
 def test_unsupported_names(read, name):
-    with pytest.raises(UnsupportedFile, match="reads .*docx.*pdf.*txt"):
+    with pytest.raises(UnsupportedFile, match=r"reads .*docx.*pdf.*txt"):
         read(name, b"text")
 
 

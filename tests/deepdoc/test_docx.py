@@ -177,7 +177,7 @@ def test_document_type_declarations_are_refused(read, prolog, part):
         }
         body, prolog = PARAGRAPH.format("text"), ""
     data = files.docx_with_document(files.word_xml(body, prolog=prolog), extra=extra)
-    with pytest.raises(MalformedFile, match="document type declaration|not well-formed"):
+    with pytest.raises(MalformedFile, match=r"document type declaration|not well-formed"):
         read("a.docx", data)
 
 
@@ -218,10 +218,12 @@ def test_overwritten_bytes(read):
     data = files.report_docx()
     for start in range(0, len(data), 1499):
         damaged = data[:start] + b"\xff" * 40 + data[start + 40 :]
+        problem = ""
         try:
-            read("a.docx", damaged)
+            assert read("a.docx", damaged)
         except ParseError as error:
-            assert "a.docx" in str(error)
+            problem = str(error)
+        assert problem == "" or "a.docx" in problem
 
 
 def test_deep_nesting(read):

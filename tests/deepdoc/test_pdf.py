@@ -118,7 +118,7 @@ def test_scanned(read):
         NoTextInFile, match=r"None of the 3 pages .* text layer.*Scanned pages cannot be read yet"
     ):
         read("a.pdf", files.scanned_pdf(3))
-    with pytest.raises(NoTextInFile, match="The only page of a.pdf holds no text layer"):
+    with pytest.raises(NoTextInFile, match=r"The only page of a.pdf holds no text layer"):
         read("a.pdf", files.scanned_pdf(1))
 
 
@@ -128,14 +128,14 @@ def test_partly_scanned(read):
 
 
 def test_encrypted(read):
-    with pytest.raises(EncryptedFile, match="a.pdf is protected by a password"):
+    with pytest.raises(EncryptedFile, match=r"a.pdf is protected by a password"):
         read("a.pdf", files.text_pdf([["secret"]], password="open sesame"))
 
 
 def test_no_pages(read):
     """Also after a file with another error, which pdfium remembers."""
     test_encrypted(read)
-    with pytest.raises(MalformedFile, match="a.pdf has no pages"):
+    with pytest.raises(MalformedFile, match=r"a.pdf has no pages"):
         read("a.pdf", files.empty_pdf())
 
 
@@ -146,12 +146,12 @@ def test_titles_of_slides_are_no_headers(read):
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9, 0.99])
 def test_truncated_file_gives_text_or_a_clear_error(read, share):
     data = files.manual_pdf(5)
+    problem = ""
     try:
-        blocks = read("a.pdf", data[: int(len(data) * share)])
+        assert read("a.pdf", data[: int(len(data) * share)])
     except (MalformedFile, NoTextInFile) as error:
-        assert "a.pdf" in str(error)
-    else:
-        assert blocks
+        problem = str(error)
+    assert problem == "" or "a.pdf" in problem
 
 
 def test_overwritten_bytes_give_text_or_a_clear_error(read):
