@@ -60,6 +60,7 @@ def create_app(settings: Settings) -> Quart:
     """The server's routes without its services; `attach` gives them."""
     app = Quart("api", static_folder=None)
     app.config.update(
+        RAGD_VERSION=server_version(),
         MAX_CONTENT_LENGTH=settings.http.max_body_bytes,
         BODY_TIMEOUT=None,  # api.connection bounds the wait between two pieces instead
         RESPONSE_TIMEOUT=None,  # a response time-out cuts streams short without an error
