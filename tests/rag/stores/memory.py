@@ -163,7 +163,7 @@ class MemoryChunkStore:
                 rows[key].keyword_words,
                 rows[key].question_words,
                 rows[key].parent_id,
-            )  # fmt: skip
+            )
             for key in dict.fromkeys([*by_words, *by_vector])
         ]
         searched = [self._rows[key] for key in self._visible.values()]

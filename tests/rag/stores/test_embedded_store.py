@@ -2,10 +2,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from suite import ChunkStoreSuite
 
 from rag.stores.embedded import open_embedded_store
 from rag.stores.protocol import ChunkStore
+from tests.rag.stores.suite import ChunkStoreSuite
 
 
 class TestEmbedded(ChunkStoreSuite):

@@ -1,6 +1,7 @@
 import pytest
-from memory import MemoryChunkStore
-from suite import ChunkStoreSuite
+
+from tests.rag.stores.memory import MemoryChunkStore
+from tests.rag.stores.suite import ChunkStoreSuite
 
 
 class TestMemory(ChunkStoreSuite):
