@@ -30,7 +30,7 @@ class Operation:
     data: Any = None
     is_data_optional: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
-    reply: type[BaseModel] | None = None
+    reply: Any = None
     form: Mapping[str, Any] | None = None
     produces: str = "application/json"
     streams: bool = False

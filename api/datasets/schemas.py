@@ -12,6 +12,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema
 
 from api.datasets.parser_config import ParserConfig
 from api.http import Body, Query, Reply
@@ -129,7 +130,7 @@ class DatasetCreate(_DatasetFields):
 class DatasetUpdate(_DatasetFields):
     """Body of PUT /api/v1/datasets/{dataset_id}; only what is sent changes."""
 
-    dataset_id: Annotated[str, AfterValidator(normal_id)]
+    dataset_id: SkipJsonSchema[Annotated[str, AfterValidator(normal_id)]]  # comes from the path
     name: DatasetName = Field("", validate_default=False)
     pagerank: int = Field(0, ge=0, le=100, description="added to the similarity of the dataset's chunks")
 

@@ -44,7 +44,7 @@ async def config() -> Response:
 
 
 @blueprint.get("/openapi.json")
-@operation("This description", tag="system", auth=False, reply=None, data=None)
+@operation("This description", tag="system", auth=False, reply={"type": "object"})
 async def openapi() -> Response:
     """OpenAPI 3.1."""
     return json_response(describe_api(current_app, current_app.config["RAGD_VERSION"]))
