@@ -2,10 +2,11 @@
 
 import logging
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from quart import Quart, Response, request
+from quart.wrappers.base import BaseRequestWebsocket
 from quart_cors import cors
 from werkzeug.exceptions import (
     HTTPException,
@@ -56,9 +57,20 @@ def server_version() -> str:
         return "unknown"
 
 
+class _App(Quart):
+    def raise_routing_exception(self, request: BaseRequestWebsocket) -> NoReturn:
+        """Redirect to the path with single slashes; relative, since a proxy may speak another scheme."""
+        error = request.routing_exception
+        if isinstance(error, RequestRedirect):
+            target = urlsplit(error.new_url)
+            location = target.path + (f"?{target.query}" if target.query else "")
+            raise HTTPException(response=Response("", 308, headers={"Location": location}))
+        super().raise_routing_exception(request)
+
+
 def create_app(settings: Settings) -> Quart:
     """The server's routes without its services; `attach` gives them."""
-    app = Quart("api", static_folder=None)
+    app = _App("api", static_folder=None)
     app.config.update(
         RAGD_VERSION=server_version(),
         MAX_CONTENT_LENGTH=settings.http.max_body_bytes,
@@ -110,16 +122,8 @@ def as_app_error(error: Exception) -> AppError:
             return Unexpected(f"Internal server error. Please report it with this id: {request_id()}")
 
 
-def _redirect(error: RequestRedirect) -> Response:
-    """To the path with single slashes; relative, since a proxy may speak another scheme with the client."""
-    target = urlsplit(error.new_url)
-    return Response("", 308, headers={"Location": target.path + (f"?{target.query}" if target.query else "")})
-
-
 def _map_errors(app: Quart, *, is_semantic: bool) -> None:
     async def reply(error: Exception) -> Any:
-        if isinstance(error, RequestRedirect):
-            return _redirect(error)
         return error_response(as_app_error(error), request.path, is_semantic=is_semantic)
 
     app.register_error_handler(Exception, reply)
