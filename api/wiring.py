@@ -15,11 +15,14 @@ from api.auth import CallerResolver
 from api.chats.service import ChatService
 from api.chats_openai.service import OpenAIService
 from api.chunks.service import ChunkService
+from api.data_folder import chunk_folder, database_file
 from api.datasets.service import DatasetService
 from api.db.database import Database, open_database
+from api.document_locks import DocumentLocks
 from api.documents.metadata import MetadataService
 from api.documents.service import DocumentService
 from api.executor.database_queue import DatabaseQueue
+from api.executor.executor import Executor, open_executor
 from api.executor.protocol import TaskQueue
 from api.models_config import models_config
 from api.purge import Purger
@@ -67,6 +70,7 @@ class Services:
     sessions: SessionService
     completions: CompletionService
     openai: OpenAIService
+    executor: Executor
     closing: asyncio.Event
 
 
@@ -80,12 +84,12 @@ async def open_parts(settings: Settings, role: Literal["owner", "writer"]) -> As
     async with AsyncExitStack() as stack:
         vault = Vault(load_secret(settings))
         db = await stack.enter_async_context(
-            open_database(settings.data_dir / "ragd.sqlite", settings.database.queue_limit)
+            open_database(database_file(settings), settings.database.queue_limit)
         )
         storage = await stack.enter_async_context(open_storage(settings))
         chunks = await stack.enter_async_context(
             open_embedded_store(
-                settings.data_dir / "chunks",
+                chunk_folder(settings),
                 role=role,
                 thread_count=settings.retrieval.threads or max(2, os.cpu_count() or 1),
                 max_queued=settings.retrieval.queue_limit,
@@ -109,6 +113,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         answerer = Answerer(db, searcher, models)
         completions = CompletionService(db, answerer)
         stack.push_async_callback(completions.close)
+        locks = DocumentLocks()
+        executor = await stack.enter_async_context(
+            open_executor(
+                settings, db=db, queue=parts.queue, store=chunks, storage=parts.storage, locks=locks
+            )
+        )
         yield Services(
             parts=parts,
             settings=settings,
@@ -118,17 +128,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             datasets=DatasetService(db, models, purger),
             documents=DocumentService(settings, db, chunks, parts.storage, purger, parts.queue),
             metadata=MetadataService(db),
-            chunks=ChunkService(db, chunks, models),
+            chunks=ChunkService(db, chunks, models, locks),
             retrieval=RetrievalService(db, searcher),
             chats=ChatService(db, models),
             sessions=SessionService(db),
             completions=completions,
             openai=OpenAIService(db, answerer),
+            executor=executor,
             closing=asyncio.Event(),
         )
-
-
-def worker_count(settings: Settings) -> int:
-    """Worker processes: as set, else one a core, at most four."""
-    wanted = settings.executor.workers
-    return min(4, os.cpu_count() or 1) if wanted is None else wanted

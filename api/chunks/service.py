@@ -1,10 +1,8 @@
 """What a caller can do with the chunks of a document."""
 
-import asyncio
 import time
 from dataclasses import replace
 from typing import Any
-from weakref import WeakValueDictionary
 
 from api.auth import Caller
 from api.chunks.schemas import ChunkCreate, ChunkListQuery, ChunkUpdate
@@ -13,6 +11,7 @@ from api.db.database import Database
 from api.db.document_replies import document_reply
 from api.db.documents import find_document, set_counts
 from api.db.models import Dataset, Document
+from api.document_locks import DocumentLocks
 from api.errors import AppError, BadArgument, Code, NotFound, Refused
 from api.permissions import Right, get_dataset
 from rag.chunks import Chunk, Position, chunk_id
@@ -32,11 +31,11 @@ MAX_CONTENT_CHARACTERS = 1_000_000
 class ChunkService:
     """What a caller can do with the chunks of a document."""
 
-    def __init__(self, db: Database, chunks: ChunkStore, models: ModelCatalog) -> None:
+    def __init__(self, db: Database, chunks: ChunkStore, models: ModelCatalog, locks: DocumentLocks) -> None:
         self._db = db
         self._chunks = chunks
         self._models = models
-        self._settling: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks = locks
 
     async def find(
         self, caller: Caller, dataset_id: str, document_id: str, query: ChunkListQuery
@@ -163,7 +162,7 @@ class ChunkService:
 
     async def _settle(self, dataset_id: str, document_id: str) -> None:
         """Make the rows' counters equal to what the store holds, one writer of a document after the other."""
-        async with self._settling.setdefault(document_id, asyncio.Lock()):
+        async with self._locks.hold([document_id]):
             counts = await self._chunks.count(dataset_id, document_id)
             await self._db.transaction(self._set_counters, dataset_id, document_id, counts)
 

@@ -16,6 +16,7 @@ from api.clock import now_ms
 from api.db import tasks
 from api.db.datasets import add_to_counters
 from api.db.models import Dataset, Document
+from api.db.rows import first_row
 from api.executor.progress import error_line, progress_line, with_lines
 from rag.stores.protocol import StoreCounts
 
@@ -26,10 +27,7 @@ _IDS_PER_QUERY = 500
 
 def find_document(dataset_id: str, document_id: str) -> Document | None:
     """A document of the dataset."""
-    document: Document | None = Document.get_or_none(
-        (Document.id == document_id) & (Document.dataset_id == dataset_id)
-    )
-    return document
+    return first_row(Document, "id = ? AND dataset_id = ?", [document_id, dataset_id])
 
 
 def find_foreign_documents(dataset_ids: Collection[str], document_ids: Sequence[str]) -> list[str]:
@@ -124,7 +122,7 @@ class RowState:
 
 def finish_parse(job: ParseJob, counts: StoreCounts, message: str) -> RowState | None:
     """DONE, with counters equal to what the index holds; None when the row is gone."""
-    row = _row(job.document_id)
+    row = find_row(job.document_id)
     if row is None:
         return None
     set_counts(row, counts)
@@ -142,6 +140,18 @@ def fail_parse(job: ParseJob, message: str, error: str) -> None:
     )  # fmt: skip
 
 
+def retry_parse(job: ParseJob, message: str, error: str) -> None:
+    """Still RUNNING, from the start again, with the reason."""
+    _update(job.document_id, progress=0.005, progress_msg=with_lines(message, error_line(error)))
+
+
+def set_counts_of(document_id: str, counts: StoreCounts) -> None:
+    """`set_counts` for a row that may be gone."""
+    row = find_row(document_id)
+    if row is not None:
+        set_counts(row, counts)
+
+
 def set_counts(document: Document, counts: StoreCounts) -> None:
     """Write what the index holds into the row, and the difference into the dataset's counters."""
     add_to_counters(
@@ -154,7 +164,8 @@ def set_counts(document: Document, counts: StoreCounts) -> None:
     ).execute()
 
 
-def _row(document_id: str) -> Document | None:
+def find_row(document_id: str) -> Document | None:
+    """A document by its id alone; for work that nobody asks rights for."""
     row: Document | None = Document.get_or_none(Document.id == document_id)
     return row
 

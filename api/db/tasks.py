@@ -175,6 +175,11 @@ def forget_cancelled(lease: Lease) -> None:
     Task.delete().where((Task.id == lease.task_id) & (Task.lease_token == lease.token)).execute()
 
 
+def is_holder(lease: Lease) -> bool:
+    """Whether the task's last lease is this one, be it cancelled."""
+    return bool(Task.select().where((Task.id == lease.task_id) & (Task.lease_token == lease.token)).exists())
+
+
 def end_leases_of(is_gone: Callable[[str], bool]) -> int:
     """End the leases of owners that are gone; returns how many."""
     leased = (Task.state == LEASED) & (Task.lease_until > 0)

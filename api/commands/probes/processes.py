@@ -1,0 +1,65 @@
+"""Probes of what runs: port, running server, workers."""
+
+import asyncio
+
+import httpx
+
+from api.commands.probes.result import Finding, failed, ok
+from api.executor.children import ForkFailed, ForkServer
+from api.executor.executor import worker_count
+from api.server import CannotStart, listen_on
+from api.settings import Settings
+
+TIMEOUT_S = 30.0
+
+
+async def probe_port(settings: Settings, server: str | None) -> Finding:
+    """Whether the port is free; with a running server, whether that answers there."""
+    if server is not None:
+        return await _probe_server(settings, server)
+    try:
+        for listener in listen_on(settings.http.host, settings.http.port):
+            listener.close()
+    except CannotStart as error:
+        return failed("port", str(error), "stop that program, or set another http.port")
+    return ok("port", f"{settings.http.port} on {settings.http.host} is free")
+
+
+async def _probe_server(settings: Settings, server: str) -> Finding:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http.host, settings.http.host)
+    url = f"http://[{host}]:{settings.http.port}" if ":" in host else f"http://{host}:{settings.http.port}"
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            reply = await client.get(f"{url}/v1/system/ping")
+    except httpx.HTTPError as error:
+        return failed(
+            "server",
+            f"process {server} runs on this data folder but does not answer at {url} ({type(error).__name__})",
+            "if it was started with other --host or --port, set them in the settings; else look at its log",
+        )
+    if reply.text != "pong":
+        return failed("server", f"{url} is answered by another program", "set the server's own http.port")
+    return ok("server", f"process {server} answers at {url}")
+
+
+async def probe_workers(settings: Settings) -> Finding:
+    """Whether a worker process can be started."""
+    forks = ForkServer(settings)
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            child = await forks.fork()
+            born = await child.receive()
+            child.kill()
+    except TimeoutError:
+        return failed(
+            "workers", f"a worker did not start within {TIMEOUT_S:g} s", "is the machine overloaded?"
+        )
+    except (ForkFailed, OSError) as error:
+        return failed(
+            "workers", str(error), "look at the messages above; memory or process limits are usual causes"
+        )
+    finally:
+        await forks.stop()
+    if born is None:
+        return failed("workers", "a worker ended at once", "look at the messages above")
+    return ok("workers", f"a worker starts; `ragd serve` runs {worker_count(settings)}")

@@ -1,0 +1,44 @@
+"""What workers work with: read and imported once in the fork server, opened in each worker."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from api.data_folder import chunk_folder
+from api.models_config import models_config
+from api.settings import Settings
+from rag.chunking.methods import find_method
+from rag.models.catalog import ModelCatalog, open_models
+from rag.stores.embedded.store import EmbeddedStore
+from rag.stores.protocol import ChunkStore
+from rag.text.tokenizer import words
+from rag.text.tokens import count_tokens
+
+_CHUNKERS = ("text", "markdown", "html", "json", "csv", "docx", "pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Preloaded:
+    """What a worker inherits by fork."""
+
+    settings: Settings
+    models: ModelCatalog
+
+
+def preload(settings: Settings) -> Preloaded:
+    """Import and read all that workers share; no thread and no connection is left behind."""
+    for name in _CHUNKERS:
+        import_module(f"rag.chunking.naive.{name}")
+    for method in ("naive", "one"):
+        find_method(method).load()
+    words("Warm up the stemmer, the lists and 中文分词。")
+    count_tokens("Warm up.")
+    models = open_models(models_config(settings))
+    models.embedding("")
+    return Preloaded(settings, models)
+
+
+async def open_store(settings: Settings) -> ChunkStore:
+    """The chunk store, to write into; closed by the end of the process."""
+    store = EmbeddedStore(chunk_folder(settings), "writer", thread_count=1, max_queued=64)
+    await store.open()
+    return store
