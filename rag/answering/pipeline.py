@@ -192,7 +192,7 @@ async def _generate(state: AnswerState) -> AsyncGenerator[AnswerEvent, None]:
             reasonings.append(event.text)
         return event
 
-    model_request = ChatRequest(state.messages, settings, _passages(state))
+    model_request = ChatRequest(state.messages, settings, _passages(state), is_citing=state.is_citing)
     try:
         deltas = state.chat_model.stream(model_request)
         async with _closing(deltas):

@@ -62,11 +62,13 @@ class ChatRequest:
     settings: sampling parameters in OpenAI's names (temperature, top_p, max_tokens, ...).
     passages: what retrieval found, in citation order. Remote models read them from the system message,
         where they stand as well; the built-in answerer quotes from here.
+    is_citing: whether the reply should cite the passages; a remote model is told so in the system message.
     """
 
     messages: Sequence[Message]
     settings: Mapping[str, Any] = field(default_factory=dict)
     passages: Sequence[ChatPassage] = ()
+    is_citing: bool = True
 
 
 @dataclass(frozen=True, slots=True)
