@@ -138,11 +138,6 @@ class Settings(Section):
     models: ModelSettings = ModelSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
 
-    @property
-    def database_file(self) -> Path:
-        """The SQLite file of the embedded database."""
-        return self.data_dir / "ragd.sqlite"
-
 
 def setting_fields(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield (dotted path, pydantic field) for every setting, in order of declaration."""

@@ -109,16 +109,20 @@ def connect(file: Path) -> SqliteDatabase:
     return connection
 
 
+def migration_names() -> list[str]:
+    """Names of all migrations, in order."""
+    return sorted(m.name for m in pkgutil.iter_modules(api.db.migrations.__path__) if m.name.startswith("m"))
+
+
 def migrate(connection: SqliteDatabase) -> int:
     """Run the migrations that this database has not had; returns how many ran."""
-    steps = sorted(m.name for m in pkgutil.iter_modules(api.db.migrations.__path__) if m.name.startswith("m"))
     ran = 0
     with connection.atomic("IMMEDIATE"):
         connection.execute_sql(
             "CREATE TABLE IF NOT EXISTS schema_migration (name VARCHAR(255) PRIMARY KEY, applied_at BIGINT NOT NULL)"
         )
         done = {name for (name,) in connection.execute_sql("SELECT name FROM schema_migration").fetchall()}
-        for name in steps:
+        for name in migration_names():
             if name in done:
                 continue
             importlib.import_module(f"api.db.migrations.{name}").up(connection)
@@ -141,4 +145,4 @@ async def open_database(file: Path, queue_limit: int) -> AsyncIterator[Database]
         await database.close()
 
 
-__all__ = ["Database", "connect", "execute", "is_disk_full", "migrate", "open_database"]
+__all__ = ["Database", "connect", "execute", "is_disk_full", "migrate", "migration_names", "open_database"]

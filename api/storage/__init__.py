@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from api.data_folder import file_folder
 from api.settings import Settings
 from api.storage.local import LocalStorage
 from api.storage.protocol import FileStorage
@@ -11,7 +12,7 @@ from api.storage.protocol import FileStorage
 @asynccontextmanager
 async def open_storage(settings: Settings) -> AsyncIterator[FileStorage]:
     """The storage that the settings name. Raises OSError when it cannot be used."""
-    storage = LocalStorage(settings.data_dir / "files")
+    storage = LocalStorage(file_folder(settings))
     try:
         yield storage
     finally:
