@@ -1,8 +1,8 @@
 """How good the built-in answerer's replies are: `python bench/answers.py retrieval_quality.json`.
 
 A fifth of the titles is left out; questions about them cannot be answered and should be refused. The rest
-is searched in memory (half BM25, half cosine; the six best passages, scored as `/retrieval` scores them),
-so that the figures are the answerer's and do not move with a store. One JSON object per figure.
+is searched in memory as `rag.retrieval` does with a chat's default settings, so that the figures are the
+answerer's and do not move with a store. One JSON object per figure.
 """
 
 import argparse
@@ -25,15 +25,19 @@ from rag.answering.citations import find_citations
 from rag.models.builtin_answerer import BuiltinAnswerer
 from rag.models.builtin_embedding import BuiltinEmbedding
 from rag.models.protocol import ChatPassage, ChatRequest, Message
-from rag.text.tokenizer import is_stop_word, tokens
+from rag.retrieval.fusion import blend
+from rag.retrieval.query import parse_question, term_similarity, weigh_words
+from rag.text.tokenizer import words
+
+CANDIDATES = 128
+THRESHOLD = 0.2
 
 
 class Search:
     """BM25 and cosine over a list of passages."""
 
-    def __init__(self, passages: list[dict[str, str]], language: str, embedding: BuiltinEmbedding) -> None:
+    def __init__(self, passages: list[dict[str, str]], embedding: BuiltinEmbedding) -> None:
         self.passages = passages
-        self.language = language
         self.embedding = embedding
         self.vectors = embedding.embed_now([passage["text"] for passage in passages]).vectors
         counts = [Counter(self.terms(passage["text"])) for passage in passages]
@@ -49,26 +53,31 @@ class Search:
                 self.postings[term].append((index, weight))
 
     def terms(self, text: str) -> list[str]:
-        return [term for t in tokens(text) if not is_stop_word(t, self.language) for term in t.terms]
+        return words(text).split()
 
     def best(self, question: str, limit: int) -> list[ChatPassage]:
+        """As `rag.retrieval.search.retrieve` with a chat's default settings, over every passage."""
+        parsed = parse_question(question)
         total = len(self.passages)
-        asked = set(self.terms(question))
+        asked = {term for word in parsed.words for term in word.terms}
         df = {term: len(self.postings.get(term, ())) for term in asked}
-        idf = {term: math.log(1 + (total - n + 0.5) / (n + 0.5)) for term, n in df.items()}
         scores = np.zeros(total)
         for term in asked:
+            idf = math.log(1 + (total - df[term] + 0.5) / (df[term] + 0.5))
             for index, weight in self.postings.get(term, ()):
-                scores[index] += idf[term] * weight
+                scores[index] += idf * weight
         cosines = self.vectors @ self.embedding.embed_now([question]).vectors[0]
-        fused = 0.5 * scores / (scores.max() or 1) + 0.5 * cosines
-        weight_sum = sum(idf.values()) or 1
+        candidates = sorted(
+            {*np.argsort(-scores)[:CANDIDATES].tolist(), *np.argsort(-cosines)[:CANDIDATES].tolist()}
+        )
+        weighed = weigh_words(parsed, total, df)
+        terms = np.array([term_similarity(weighed, self.held[index]) for index in candidates], np.float32)
+        similarities = blend(cosines[candidates], terms, np.zeros(len(candidates), np.float32))
         found = []
-        for index in np.argsort(-fused)[:limit].tolist():
-            share = sum(idf[term] for term in asked if term in self.held[index]) / weight_sum
-            passage = self.passages[index]
-            similarity = 0.3 * float(cosines[index]) + 0.7 * share
-            found.append(ChatPassage(passage["text"], passage["title"], similarity))
+        for place in np.argsort(-similarities)[:limit].tolist():
+            passage, similarity = self.passages[candidates[place]], float(similarities[place])
+            if similarity >= THRESHOLD:
+                found.append(ChatPassage(passage["text"], passage["title"], similarity))
         return found
 
 
@@ -91,7 +100,7 @@ async def measure(language: str, data: dict[str, Any], limit: int, top_n: int) -
     rng.shuffle(titles)
     left_out = set(titles[: len(titles) // 5])
     kept = [passage for passage in data["passages"] if passage["title"] not in left_out]
-    search = Search(kept, language, embedding)
+    search = Search(kept, embedding)
     questions = list(data["questions"])
     rng.shuffle(questions)
 

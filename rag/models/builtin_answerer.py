@@ -18,14 +18,14 @@ BUILTIN_ANSWERER = "builtin-extractive@Builtin"
 CONTEXT_TOKENS = 32_768
 _MOST_SENTENCES = 5
 # A sentence far below the best one is not about the question: leaving it out shortens more than it loses.
-_NEAR_BEST = 0.7
+_NEAR_BEST = 0.75
 # Characters of a reply with its citations; a Chinese character says about as much as four Latin ones.
-_REPLY_CHARACTERS = 580
-_REPLY_CHARACTERS_CJK = 165
+_REPLY_CHARACTERS = 700
+_REPLY_CHARACTERS_CJK = 175
 _CITATION_CHARACTERS = 8
 # Below these the best sentence says that the passages do not answer the question (docs/decisions/0031).
-_LOWEST_SCORE = 0.775
-_LOWEST_SCORE_CJK = 1.06
+_LOWEST_SCORE = 0.787
+_LOWEST_SCORE_CJK = 1.083
 _CJK = frozenset({"zh", "ja", "ko"})
 
 _FINAL_PUNCTUATION = re.compile(r"[\s.。!！?？…”\"’')）\]]*\Z")
@@ -121,7 +121,7 @@ class BuiltinAnswerer:
         lowest = _LOWEST_SCORE_CJK if language in _CJK else _LOWEST_SCORE
         if not scored or max(sentence.score for sentence in scored) < lowest:
             return _cut([nothing_found], limit)
-        return _cut(_arrange(_choose(scored, limit)), limit)
+        return _cut(_arrange(_choose(scored, limit), is_citing=request.is_citing), limit)
 
     async def close(self) -> None:
         """Drop questions that are still queued."""
@@ -165,7 +165,7 @@ def _choose(scored: Sequence[ScoredSentence], token_limit: int | None) -> list[S
     return chosen
 
 
-def _arrange(chosen: Sequence[ScoredSentence]) -> list[str]:
+def _arrange(chosen: Sequence[ScoredSentence], *, is_citing: bool) -> list[str]:
     """One paragraph for each passage, the best sentence's first; within it in the passage's order."""
     by_passage: dict[int, list[ScoredSentence]] = {}
     for sentence in chosen:
@@ -174,7 +174,7 @@ def _arrange(chosen: Sequence[ScoredSentence]) -> list[str]:
     for sentences in by_passage.values():
         previous: ScoredSentence | None = None
         for sentence in sorted(sentences, key=lambda item: item.quotable.order):
-            quoted = _quote(sentence)
+            quoted = _quote(sentence, is_citing=is_citing)
             if previous is not None:
                 separator = "\n" if previous.quotable.is_row or sentence.quotable.is_row else " "
             else:
@@ -184,8 +184,10 @@ def _arrange(chosen: Sequence[ScoredSentence]) -> list[str]:
     return pieces
 
 
-def _quote(sentence: ScoredSentence) -> str:
+def _quote(sentence: ScoredSentence, *, is_citing: bool) -> str:
     text = neutralise(sentence.quotable.text)
+    if not is_citing:
+        return text
     end = _FINAL_PUNCTUATION.search(text)
     cut = end.start() if end else len(text)
     return f"{text[:cut]} [ID:{sentence.passage}]{text[cut:]}"

@@ -53,8 +53,11 @@ def score_sentences(
     context: earlier questions, whose words count less; "" where the question stands by itself.
     """
     words = _words_of(question, 1.0)
-    known = {word.text for word in words}
-    words += [word for word in _words_of(context, _CONTEXT_WEIGHT) if word.text not in known]
+    if context and not count_content_words(question):
+        words = _words_of(context, 1.0)
+    elif context:
+        known = {word.text for word in words}
+        words += [word for word in _words_of(context, _CONTEXT_WEIGHT) if word.text not in known]
     words = words[:_MOST_QUESTION_WORDS]
 
     places: list[tuple[int, Quotable]] = []

@@ -87,8 +87,18 @@ async def test_without_passages(model: BuiltinAnswerer, question: str, expected:
 
 
 async def test_a_follow_up_borrows_the_earlier_questions_words(model: BuiltinAnswerer) -> None:
-    earlier = ("Who designed the Aurora pump?",)
-    assert "1987" in await reply(model, "And when was it?", HANDBOOK, earlier=earlier)
+    passage = ChatPassage(HANDBOOK.content, "handbook.txt", 0.4)
+    assert "found no passage" in await reply(model, "And when was it?", passage)
+    followed = await reply(model, "And when was it?", passage, earlier=("Who designed the pump?",))
+    assert "1987 [ID:0]." in followed
+
+
+async def test_a_whole_question_borrows_nothing(model: BuiltinAnswerer) -> None:
+    earlier = ("What is free in the canteen on Fridays?",)
+    question = "How long does the warranty of the Aurora pump last?"
+    assert await reply(model, question, HANDBOOK, CANTEEN, earlier=earlier) == await reply(
+        model, question, HANDBOOK, CANTEEN
+    )
 
 
 async def test_a_table_is_quoted_by_row(model: BuiltinAnswerer) -> None:
