@@ -16,6 +16,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from rag.chunks import FloatArray
 from rag.models.protocol import Embeddings
@@ -114,7 +115,7 @@ def _normalise(vectors: FloatArray) -> FloatArray:
     return unit
 
 
-def _open_bundled() -> "tuple[Tokenizer, np.memmap[tuple[int, int], np.dtype[np.float16]]]":
+def _open_bundled() -> "tuple[Tokenizer, npt.NDArray[np.float16]]":
     """The tokenizer and the mapped (32000, 256) float16 weights of the installed wheel."""
     # Each worker process has a core to itself; tokenizer threads would survive no fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -141,4 +142,4 @@ def _open_bundled() -> "tuple[Tokenizer, np.memmap[tuple[int, int], np.dtype[np.
     row_count = int(tensor["shape"][0])
     offset = 8 + header_length + int(tensor["data_offsets"][0])
     weights = np.memmap(path, dtype=np.float16, mode="r", offset=offset, shape=(row_count, DIMENSION))
-    return tokenizer, weights
+    return tokenizer, np.asarray(weights)  # indexing a memmap object itself is slow

@@ -92,3 +92,15 @@ async def test_the_loop_goes_on_while_documents_are_embedded(model: BuiltinEmbed
         longest, last = max(longest, now - last), now
     await work
     assert longest < 0.25
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7])
+def test_gathering_in_pieces_changes_nothing(
+    model: BuiltinEmbedding, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    texts = [*TEXTS[:5], "one", "one two three four five six seven eight nine ten", ""]
+    expected = model.embed_now(texts)
+    monkeypatch.setattr("rag.models.builtin_embedding._ROWS_PER_GATHER", rows)
+    pieces = model.embed_now(texts)
+    np.testing.assert_allclose(pieces.vectors, expected.vectors, atol=1e-5)
+    assert pieces.token_count == expected.token_count
