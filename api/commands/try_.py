@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.05
 PROVIDER = "try"
+ERROR = "**ERROR**"
 
 
 def add_parser(commands: Commands) -> None:
@@ -150,11 +151,13 @@ def _walk(walk: "Walk", files: Sequence[Path], question: str, console: "Console"
     walk.create_dataset()
     failures = _upload_and_parse(walk, files, console)
     for name, message in failures:
-        console.print(f"{clean(name)}: {clean(message)}", style="red", markup=False, highlight=False)
+        console.print(
+            f"{clean(name)}: {clean(message)}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
     if len(failures) == len(files):
         raise CommandFailed("None of the files could be read, so there is nothing to ask.")
-    _answer(walk, question)
-    return exit_codes.FAILED if failures else exit_codes.OK
+    is_answered = _answer(walk, question)
+    return exit_codes.OK if is_answered and not failures else exit_codes.FAILED
 
 
 def _upload_and_parse(walk: "Walk", files: Sequence[Path], console: "Console") -> list[tuple[str, str]]:
@@ -221,8 +224,8 @@ def _last_message(messages: str) -> str:
     return lines[-1].strip() if lines else "parsing failed"
 
 
-def _answer(walk: "Walk", question: str) -> None:
-    """Print the answer as it comes, then its sources, on standard output."""
+def _answer(walk: "Walk", question: str) -> bool:
+    """Print the answer as it comes, then its sources, on standard output. False if the model failed."""
     from rich.console import Console
 
     from api.commands.trial.output import Numbered, show_sources
@@ -232,4 +235,7 @@ def _answer(walk: "Walk", question: str) -> None:
     for piece in walk.ask(question, answer):
         print(numbered.feed(piece), end="", flush=True)
     print(numbered.rest(), flush=True)
+    if ERROR in answer.text:  # how the API tells, within the stream, that a model failed
+        return False
     show_sources(Console(), answer.chunks, answer.cited_text)
+    return True

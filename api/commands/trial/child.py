@@ -22,6 +22,8 @@ def main() -> int:
 
     order = json.loads(sys.stdin.readline())
     folder = Path(order["folder"])
+    # Until the server takes over: the folder is deleted also when this ends while it is still starting.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
     try:
         settings = load_settings(

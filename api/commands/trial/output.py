@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
 
 _MARK = re.compile(r"\[ID:\s?(\d+)\]")
 _UNFINISHED = re.compile(r"\[(?:I(?:D(?::\s?\d*)?)?)?$")
@@ -60,7 +62,7 @@ def show_sources(console: Console, chunks: list[dict[str, Any]], cited_text: str
         console.print(
             rf"[bold]\[{number}] {name}[/bold]{page}, similarity {chunk['similarity']:.2f}", highlight=False
         )
-        console.print(f"    {escape(excerpt(chunk['content']))}", highlight=False, style="dim")
+        console.print(Padding(Text(excerpt(chunk["content"]), "dim"), (0, 0, 0, 4)))
 
 
 def excerpt(content: str) -> str:
