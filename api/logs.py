@@ -34,10 +34,12 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 _SECRETS = re.compile(
     r"""(?P<key>\b(?:ragflow|sk)-)[A-Za-z0-9_-]{8,}
-      | (?P<header>\bauthorization\b["'\s]*[:=,]["'\s(b]*(?:(?:bearer|basic)\s+)?)[^\s"',)]+
+      | (?P<header>\bauthorization\b[\\"'\s]*[:=,][\\"'\s(]*(?:b["'])?(?:(?:bearer|basic)\s+)?)[^\\\s"',)]+
       | (?P<scheme>\b(?:bearer|basic)\s+)(?=[^\s"',)]*[0-9_.~+/=-])[^\s"',)]{8,}""",
     re.IGNORECASE | re.VERBOSE,
 )
+
+_SECRET_WORDS = ("ragflow-", "sk-", "authorization", "bearer", "basic")
 
 
 def request_id() -> str:
@@ -55,6 +57,10 @@ def tell_tenant(tenant_id: str) -> None:
 
 def redact(text: str) -> str:
     """Blot out API keys and `Authorization` values."""
+    folded = text.lower()
+    # The expression is 20 times as slow as looking for the words that it needs.
+    if not any(word in folded for word in _SECRET_WORDS):
+        return text
     return _SECRETS.sub(lambda match: f"{match['key'] or match['header'] or match['scheme']}***", text)
 
 
@@ -74,9 +80,16 @@ def _extras(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class _Formatter(logging.Formatter):
-    converter = time.gmtime  # type: ignore[assignment]
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = "%s.%03dZ"
+    _second = 0
+    _second_text = ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """`2026-11-21T01:00:00.000Z`."""
+        second = int(record.created)
+        if second != self._second:
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second
+        return f"{self._second_text}.{int(record.msecs):03d}Z"
 
     def _trace(self, record: logging.LogRecord) -> str:
         if record.exc_info:

@@ -11,27 +11,24 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 
 import uvloop
+from peewee import PeeweeException
 from quart import Quart
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from api import exit_codes
 from api.http_protocol import BoundedProtocol, bounded_protocol
 from api.logs import configure_logging
 from api.settings import HttpSettings, Settings, SettingsError
+from rag.errors import RagError
 
 log = logging.getLogger(__name__)
-
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_SETTINGS = 2
-EXIT_ADDRESS = 3
-EXIT_DATA_DIR = 4
 
 BACKLOG = 2048
 
@@ -73,7 +70,14 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
 
     @asynccontextmanager
     async def open_application() -> AsyncIterator[Application]:
-        async with open_services(settings) as services:
+        async with AsyncExitStack() as stack:
+            try:
+                services = await stack.enter_async_context(open_services(settings))
+            except (OSError, PeeweeException, RagError) as error:
+                raise CannotStart(
+                    f"Cannot open the data folder {settings.data_dir.absolute()}: {error}",
+                    exit_codes.DATA_FOLDER,
+                ) from error
             app = create_app(settings)
             attach(app, services)
             yield Application(app, services.closing)
@@ -87,7 +91,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
         return error.exit_code
     except SettingsError as error:
         log.error("%s", error)
-        return EXIT_SETTINGS
+        return exit_codes.SETTINGS
 
 
 @contextmanager
@@ -100,7 +104,7 @@ def data_folder(folder: Path) -> Iterator[None]:
         raise CannotStart(
             f"Cannot write to the data folder {folder.absolute()}: {error.strerror}. "
             "Name another with --data, or give this user the right to write there.",
-            EXIT_DATA_DIR,
+            exit_codes.DATA_FOLDER,
         ) from error
     try:
         try:
@@ -110,7 +114,7 @@ def data_folder(folder: Path) -> Iterator[None]:
             raise CannotStart(
                 f"The data folder {folder.absolute()} is in use by another server"
                 f"{f' (process {holder})' if holder else ''}. Stop it, or name another folder with --data.",
-                EXIT_DATA_DIR,
+                exit_codes.DATA_FOLDER,
             ) from error
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
@@ -125,7 +129,7 @@ def listen_on(host: str, port: int) -> list[socket.socket]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise CannotStart(
-            f"http.host {host!r} is not an address of this machine: {error}", EXIT_ADDRESS
+            f"http.host {host!r} is not an address of this machine: {error}", exit_codes.ADDRESS
         ) from error
     sockets: list[socket.socket] = []
     for family, kind, protocol, _, address in dict.fromkeys(found):
@@ -143,10 +147,10 @@ def listen_on(host: str, port: int) -> list[socket.socket]:
                 continue
             for other in sockets:
                 other.close()
-            raise CannotStart(_cannot_bind(host, port, error), EXIT_ADDRESS) from error
+            raise CannotStart(_cannot_bind(host, port, error), exit_codes.ADDRESS) from error
         sockets.append(listener)
     if not sockets:
-        raise CannotStart(f"http.host {host!r} is not an address of this machine", EXIT_ADDRESS)
+        raise CannotStart(f"http.host {host!r} is not an address of this machine", exit_codes.ADDRESS)
     return sockets
 
 
@@ -225,7 +229,7 @@ class _Server:
         except asyncio.CancelledError:
             if not self._stop.is_set():
                 raise
-        return EXIT_OK
+        return exit_codes.OK
 
     def _on_signal(self, number: int) -> None:
         if self._stop.is_set():
@@ -312,4 +316,4 @@ class _Server:
 def _end_now() -> None:
     log.error("not everything ended within http.shutdown_timeout_s: ending now")
     logging.shutdown()
-    os._exit(EXIT_FAILED)
+    os._exit(exit_codes.FAILED)
