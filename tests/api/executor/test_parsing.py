@@ -9,11 +9,17 @@ from api.db import documents
 from api.db.models import Document
 from tests.api.executor.office import Office
 
+
+def sentences(count: int, thing: str = "lighthouse") -> str:
+    """A text no two parts of which are equal."""
+    return " ".join(f"The {thing} number {n} stands at the cape." for n in range(count))
+
+
 TEXT = "The lighthouse stands at the cape. Its lamp burns oil. "
 
 
 async def test_done_is_searchable_and_counted(office: Office) -> None:
-    document_id = await office.add("owl.txt", "The owl hunts at night. " * 200, {"chunk_token_num": 64})
+    document_id = await office.add("owl.txt", sentences(200, "owl"), {"chunk_token_num": 64})
     other_id = await office.add("cape.md", f"# Cape\n\n{TEXT}")
     async with office.working() as executor:
         await office.parse(document_id, other_id)
@@ -57,7 +63,7 @@ async def test_a_second_parse_replaces_and_readers_never_see_none(office: Office
     async with office.working():
         await office.parse(document_id)
         before = await office.end_of(document_id)
-        await office.storage.put(before.storage_key, _pieces(b"Another text about a heron. " * 3000))
+        await office.storage.put(before.storage_key, _pieces(sentences(1500, "heron").encode()))
         seen: list[set[str]] = []
         await office.parse(document_id)
         while True:
@@ -141,7 +147,7 @@ async def test_a_disabled_document_is_parsed_but_not_found(office: Office) -> No
 
 
 async def test_switched_and_renamed_while_it_is_parsed(office: Office) -> None:
-    document_id = await office.add("a.txt", "A lighthouse. " * 60_000)
+    document_id = await office.add("a.txt", sentences(20_000))
     async with office.working():
         await office.parse(document_id)
         await office.until(document_id, lambda row: "received" in row.progress_msg)
@@ -160,7 +166,7 @@ async def test_switched_and_renamed_while_it_is_parsed(office: Office) -> None:
 
 
 async def test_parse_during_parse_ends_with_one_result(office: Office) -> None:
-    document_id = await office.add("a.txt", "The lighthouse at the cape. " * 20_000)
+    document_id = await office.add("a.txt", sentences(10_000))
     async with office.working():
         for _ in range(4):
             await office.parse(document_id)
@@ -185,7 +191,7 @@ async def test_many_small_documents(office: Office) -> None:
 
 
 async def test_progress_is_shown_while_it_runs(office: Office) -> None:
-    document_id = await office.add("a.txt", "The lighthouse at the cape. " * 100_000)
+    document_id = await office.add("a.txt", sentences(40_000))
     async with office.working():
         await office.parse(document_id)
         row = await office.until(document_id, lambda row: 0.01 <= row.progress < 1)
@@ -206,7 +212,7 @@ async def test_a_queue_that_was_filled_while_nobody_worked(office: Office) -> No
 
 
 async def test_stopping_gives_tasks_back_and_costs_no_attempt(office: Office) -> None:
-    document_id = await office.add("a.txt", "The lighthouse at the cape. " * 200_000)
+    document_id = await office.add("a.txt", sentences(20_000))
     await office.parse(document_id)
     for _ in range(4):
         async with office.working():
