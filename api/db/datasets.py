@@ -8,6 +8,7 @@ import orjson
 
 from api.clock import http_date, now_ms
 from api.db.models import Dataset, fold_name
+from api.db.rows import first_row, select_rows
 
 REPLY_COLUMNS = (
     "id", "avatar", "tenant_id", "name", "language", "description", "embedding_model", "permission", "created_by",
@@ -41,15 +42,15 @@ def dataset_reply(dataset: Dataset) -> dict[str, Any]:
 
 def find_dataset(dataset_id: str) -> Dataset | None:
     """A dataset by id."""
-    dataset: Dataset | None = Dataset.get_or_none(Dataset.id == dataset_id)
-    return dataset
+    return first_row(Dataset, "id = ?", [dataset_id])
 
 
 def find_datasets(ids: Sequence[str]) -> dict[str, Dataset]:
     """Datasets by id; unknown ids are absent."""
     found: dict[str, Dataset] = {}
     for start in range(0, len(ids), 500):
-        for dataset in Dataset.select().where(Dataset.id.in_(ids[start : start + 500])):
+        some = ids[start : start + 500]
+        for dataset in select_rows(Dataset, f"id IN ({', '.join('?' * len(some))})", some):
             found[dataset.id] = dataset
     return found
 

@@ -25,16 +25,22 @@ _UPLOAD_KEYS = (
 
 def listed_reply(values: Iterable[Any]) -> dict[str, Any]:
     """Set L, from the values of `REPLY_COLUMNS`; needs orjson to render."""
-    reply = dict(zip(REPLY_COLUMNS, values, strict=True))
-    reply["parser_config"] = orjson.Fragment(reply["parser_config"])
-    reply["meta_fields"] = orjson.Fragment(reply["meta_fields"])
-    reply["run"] = RUN_TEXTS[reply["run"]]
-    reply["status"] = "1" if reply.pop("is_enabled") else "0"
-    reply["process_begin_at"] = http_date(reply["process_begin_at"])
-    reply["create_date"] = http_date(reply["create_time"])
-    reply["update_date"] = http_date(reply["update_time"])
-    reply["title"] = None
-    return reply
+    (
+        id_, dataset_id, chunk_method, pipeline_id, parser_config, created_by, type_, name, source_type, suffix,
+        location, size, thumbnail, run, chunk_count, token_count, progress, progress_msg, process_begin_at,
+        process_duration, is_enabled, create_time, update_time, meta_fields,
+    ) = values  # fmt: skip
+    # One literal: half the time of zip and changes, and a page has 100 of them.
+    return {
+        "id": id_, "dataset_id": dataset_id, "chunk_method": chunk_method, "pipeline_id": pipeline_id,
+        "parser_config": orjson.Fragment(parser_config), "created_by": created_by, "type": type_, "name": name,
+        "source_type": source_type, "suffix": suffix, "location": location, "size": size, "thumbnail": thumbnail,
+        "run": RUN_TEXTS[run], "chunk_count": chunk_count, "token_count": token_count, "progress": progress,
+        "progress_msg": progress_msg, "process_begin_at": http_date(process_begin_at),
+        "process_duration": process_duration, "create_time": create_time, "update_time": update_time,
+        "meta_fields": orjson.Fragment(meta_fields), "status": "1" if is_enabled else "0",
+        "create_date": http_date(create_time), "update_date": http_date(update_time), "title": None,
+    }  # fmt: skip
 
 
 def document_reply(document: Document) -> dict[str, Any]:
