@@ -69,7 +69,7 @@ class CompletionService:
             return
         async with aclosing(self._answer(turn, is_streamed=True)) as events:
             async for event in events:
-                for frame in event_frames(event, turn.ids):
+                for frame in event_frames(event, turn.ids, has_datasets=turn.plan.has_datasets):
                     yield frame
         yield END
 

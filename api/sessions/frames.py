@@ -61,24 +61,27 @@ class Record:
         return "".join(self.pieces) + ("</think>" if self.is_thinking else "")
 
 
-def event_frames(event: AnswerEvent, ids: dict[str, str]) -> Iterator[dict[str, Any]]:
+def event_frames(event: AnswerEvent, ids: dict[str, str], *, has_datasets: bool) -> Iterator[dict[str, Any]]:
     """The frames of an event: deltas, to be joined by the client. ids: of question and session."""
+    more: dict[str, Any] = {}
+    if not has_datasets:  # RAGFlow sends these two along, and no final frame that has them
+        more = {"prompt": "", "created_at": time.time()}
     match event:
         case Text() | ThinkingText():
-            yield _delta(event.text, ids)
+            yield _delta(event.text, more | ids)
         case Failed():
-            yield _delta(event.answer_text, ids)
+            yield _delta(event.answer_text, more | ids)
         case ThinkingStarted():
-            yield _delta("", ids, start_to_think=True)
+            yield _delta("", {"start_to_think": True} | more | ids)
         case ThinkingEnded():
-            yield _delta("", ids, end_to_think=True)
+            yield _delta("", {"end_to_think": True} | more | ids)
         case Done():
             yield {"code": 0, "data": _final(event) | ids}
 
 
-def _delta(text: str, ids: dict[str, str], **flags: bool) -> dict[str, Any]:
+def _delta(text: str, more: dict[str, Any]) -> dict[str, Any]:
     data: dict[str, Any] = {"answer": text, "reference": {"chunks": []}, "audio_binary": None, "final": False}
-    return {"code": 0, "data": data | flags | ids}
+    return {"code": 0, "data": data | more}
 
 
 def _final(done: Done) -> dict[str, Any]:

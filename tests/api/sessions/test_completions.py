@@ -260,7 +260,9 @@ def test_a_chat_without_datasets(api: Api) -> None:
     chat_id = make_chat(api)
     *texts, final, end = stream(api, f"/chats/{chat_id}/completions", question=QUESTION)
     assert "".join(frame["data"]["answer"] for frame in texts)
+    assert all(frame["data"]["prompt"] == "" and frame["data"]["created_at"] for frame in texts)
     assert final["data"]["final"] is True
+    assert "### Query:" in final["data"]["prompt"]
     assert final["data"]["reference"] == {}
     assert end == {"code": 0, "data": True}
 

@@ -189,6 +189,25 @@ def test_a_client_that_leaves_stops_the_model_and_keeps_the_question(
     assert len(messages_of(api, chat_id, session_id)) == 5
 
 
+def test_a_session_deleted_in_mid_answer_is_gone(api: Api, stub: StubOpenAI, chat_id: str) -> None:
+    session_id = make_session(api, chat_id)
+    stub.reply, stub.piece_delay_s = ["It ", "lasts."], 0.1
+    frames: list[Any] = []
+    asking = threading.Thread(
+        target=lambda: frames.extend(
+            stream(api, f"/chats/{chat_id}/completions", question=QUESTION, session_id=session_id)
+        )
+    )
+    asking.start()
+    while not stub.requests:
+        time.sleep(0.01)
+    assert api.delete(f"/chats/{chat_id}/sessions", json={"ids": [session_id]}) == {"code": 0}
+    asking.join()
+    assert [frame["code"] for frame in frames] == [0] * len(frames)
+    assert frames[-1] == {"code": 0, "data": True}
+    assert api.get(f"/chats/{chat_id}/sessions")["data"] == []
+
+
 def test_the_next_question_waits_for_the_answer_and_sees_it(api: Api, stub: StubOpenAI, chat_id: str) -> None:
     session_id = make_session(api, chat_id)
     stub.reply, stub.piece_delay_s = ["It ", "lasts ", "two ", "years."], 0.1
