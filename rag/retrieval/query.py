@@ -1,7 +1,8 @@
 """A question as weighed terms."""
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from rag.stores.protocol import QueryTerm
@@ -33,11 +34,13 @@ class Question:
     """What a question asks for, without question words and stop words.
 
     words: distinct, in order; empty for a question of punctuation alone.
+    term_count: terms of the whole text, stop words and repetitions counted.
     """
 
     text: str
     language: str
     words: tuple[QuestionWord, ...]
+    term_count: int = 0
 
     def query_terms(self) -> list[QueryTerm]:
         """The distinct terms of all words, weights summing to 1; parts share their word's weight."""
@@ -65,7 +68,8 @@ def parse_question(text: str) -> Question:
         if token.terms:
             distinct.setdefault(token.terms, token)
     words = [QuestionWord(terms, _weight(token)) for terms, token in distinct.items()]
-    return Question(text, language, tuple(words[:_MAX_WORDS]))
+    term_count = sum(len(token.terms) for token in all_tokens)
+    return Question(text, language, tuple(words[:_MAX_WORDS]), term_count)
 
 
 def query_terms(question: str) -> list[QueryTerm]:
@@ -120,13 +124,77 @@ def _idf(term: str, chunk_count: int, document_frequencies: Mapping[str, int]) -
 _IDF_FLOOR = 0.1
 
 
-def term_similarity(weighed: list[WeighedWord], terms: set[str]) -> float:
-    """The share of the question that is among the terms, 0..1; 1 when every word is there."""
-    found = 0.0
+def term_similarity(weighed: Sequence[WeighedWord], terms: Set[str]) -> float:
+    """The share of the question that is among the terms, 0..1, wherever they stand.
+
+    A word of which only parts are there counts less.
+    """
+    total = 0.0
     for word in weighed:
         if word.whole in terms:
-            found += word.share
+            total += word.share
         elif word.parts:
             held = sum(1 for part in word.parts if part in terms)
-            found += word.share * _PARTS_SHARE * held / len(word.parts)
-    return min(found, 1.0)
+            total += word.share * _PARTS_SHARE * held / len(word.parts)
+    return min(total, 1.0)
+
+
+# What standing together counts: see docs/decisions/0012-term-similarity.md.
+_CLOSENESS_SHARE = 0.3
+# Terms; about a sentence.
+_WINDOW = 20
+
+
+class TermScorer:
+    """Scores chunks for one question; `similarity` is called for each candidate, so it is quick."""
+
+    def __init__(self, weighed: Sequence[WeighedWord], question_terms: int) -> None:
+        """question_terms: length of the whole question; a chunk that repeats it is as close as can be."""
+        self._words = weighed
+        self._window = max(_WINDOW, question_terms)
+        self._slots: dict[str, tuple[int, float]] = {}
+        for place, word in enumerate(weighed):
+            for part in word.parts:
+                self._slots.setdefault(part, (place, word.share * _PARTS_SHARE / len(word.parts)))
+        for place, word in enumerate(weighed):
+            self._slots[word.whole] = (place, word.share)
+
+    def similarity(self, words: str, more: str = "") -> float:
+        """The share of the question that the chunk holds, 0..1.
+
+        words: the content's terms in order. more: terms of title, keywords and questions, which count as
+        if they stood everywhere. Mostly what is there at all, the rest what stands together in a window of
+        the content; 1 when all of the question's words are there, close together.
+        """
+        slots = self._slots
+        matches = [(place, term) for place, term in enumerate(words.split()) if term in slots]
+        everywhere = {term for term in more.split() if term in slots} if more else set()
+        found = {term for _, term in matches}
+        coverage = term_similarity(self._words, found | everywhere)
+        closeness = coverage
+        if len(found) > 1:
+            closeness = self._closeness(matches, everywhere, coverage)
+        return (1.0 - _CLOSENESS_SHARE) * coverage + _CLOSENESS_SHARE * closeness
+
+    def _closeness(self, matches: list[tuple[int, str]], everywhere: set[str], enough: float) -> float:
+        """The best share within one window; no window holds more than `enough`."""
+        slots, window = self._slots, self._window
+        places = [place for place, _ in matches]
+        best = 0.0
+        count = len(matches)
+        last_end = -1
+        for start in range(count):
+            end = bisect_right(places, places[start] + window, start, count)
+            if end == last_end:
+                continue  # a part of the window before
+            last_end = end
+            held = {term for _, term in matches[start:end]}
+            # As many distinct terms as can be, before anything is summed up.
+            if sum(slots[term][1] for term in held) <= best and not everywhere:
+                continue
+            share = term_similarity(self._words, held | everywhere)
+            if share > best:
+                best = share
+                if best >= enough - 1e-9:
+                    break
+        return best

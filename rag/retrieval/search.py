@@ -9,13 +9,13 @@ import numpy as np
 from rag.chunks import Chunk, FloatArray
 from rag.retrieval.fusion import blend
 from rag.retrieval.highlight import highlight
-from rag.retrieval.query import Question, parse_question, term_similarity, weigh_words
+from rag.retrieval.query import Question, TermScorer, parse_question, weigh_words
 from rag.retrieval.result import DocumentCount, Hit, RetrievalOptions, RetrievalResult
 from rag.stores.protocol import Candidate, ChunkStore, SearchRequest, SearchResult
 
 # Candidates from each side. Enough that what fusion would put on the first pages is among them
 # (docs/decisions/0012-candidates.md); the same for every page of a size, so that `total` is stable.
-_MIN_CANDIDATES = 128
+_MIN_CANDIDATES = 64
 _MAX_CANDIDATES = 1024
 # A rerank model is slow: it sees the best of the first ranking.
 _RERANKED = 64
@@ -63,8 +63,9 @@ async def retrieve(
 def _rank(question: Question, found: SearchResult, options: RetrievalOptions) -> list[_Ranked]:
     weighed = weigh_words(question, found.chunk_count, found.document_frequencies)
     candidates = found.candidates
+    scorer = TermScorer(weighed, question.term_count)
     terms = np.array(
-        [term_similarity(weighed, _candidate_terms(candidate)) for candidate in candidates], np.float32
+        [scorer.similarity(candidate.words, _other_words(candidate)) for candidate in candidates], np.float32
     )
     cosines = np.array([candidate.cosine for candidate in candidates], np.float32)
     return _ordered(candidates, cosines, terms, options)
@@ -86,12 +87,8 @@ def _ordered(
     return ranked
 
 
-def _candidate_terms(candidate: Candidate) -> set[str]:
-    terms = set(candidate.words.split())
-    for more in (candidate.title_words, candidate.keyword_words, candidate.question_words):
-        if more:
-            terms.update(more.split())
-    return terms
+def _other_words(candidate: Candidate) -> str:
+    return f"{candidate.title_words} {candidate.keyword_words} {candidate.question_words}"
 
 
 async def _rerank(
