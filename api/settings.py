@@ -1,6 +1,6 @@
 """Typed settings: defaults < conf/ragd.yaml < RAGD_* environment < command line.
 
-Every field says what it does; `docs/settings.md` is written from here (`python -m api.settings`).
+Every field says what it does; `docs/settings.md` is written from here (docs/generate.py).
 """
 
 import difflib
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 
 class SettingsError(Exception):
@@ -69,6 +69,11 @@ class DatabaseSettings(Section):
 class StorageSettings(Section):
     """Uploaded files."""
 
+    reserve_mb: int = Field(
+        100,
+        ge=0,
+        description="megabytes left free on the disk: uploads are refused before rows and indexes fail",
+    )
     max_files_per_user: int = Field(0, ge=0, description="documents that a tenant may hold; 0: no limit")
 
 
@@ -95,8 +100,10 @@ class EmbeddingSettings(Section):
 class ProviderSettings(Section):
     """An OpenAI-compatible endpoint."""
 
-    name: str = Field(description="provider part of its model ids: `model@name`", min_length=1, max_length=64)
-    base_url: str = Field(description="address up to and including /v1")
+    name: str = Field(
+        description="provider part of its model ids: `model@name`", pattern=r"^[^@\s]{1,64}$", max_length=64
+    )
+    base_url: str = Field(description="address up to and including /v1", pattern=r"^https?://[^\s]+$")
     api_key: SecretStr = Field(SecretStr(""), description="sent as Bearer key")
     chat_models: list[str] = Field([], description="names of its chat models")
     embedding_models: list[str] = Field([], description="names of its embedding models")
@@ -112,6 +119,16 @@ class ModelSettings(Section):
     providers: list[ProviderSettings] = Field(
         [], description="OpenAI-compatible endpoints (a list; in the environment: JSON)"
     )
+
+    @field_validator("providers")
+    @classmethod
+    def _names_are_unique(cls, providers: list[ProviderSettings]) -> list[ProviderSettings]:
+        names = ["Builtin", *(provider.name for provider in providers)]
+        if taken := {name for name in names if names.count(name) > 1}:
+            raise ValueError(
+                f"the name {', '.join(sorted(taken))} is taken: each provider needs one of its own"
+            )
+        return providers
 
 
 class RetrievalSettings(Section):
@@ -208,7 +225,8 @@ def _from_environment(environment: Mapping[str, str], fields: dict[str, Any]) ->
             try:
                 yield path, json.loads(text)
             except ValueError as error:
-                raise SettingsError(f"{name} must be a JSON list, got {text!r}") from error
+                # The text is not shown: models.providers holds API keys.
+                raise SettingsError(f"{name} must be a JSON list: {error}") from None
         else:
             yield path, None if text == "" and fields[path].default is None else text
 
@@ -249,18 +267,43 @@ def load_settings(
 
 
 def _explain(problem: Any) -> str:
+    leaf = problem["loc"][-1] if problem["loc"] else ""
     path = ".".join(str(part) for part in problem["loc"])
-    shown = "" if "key" in path else f", got {problem['input']!r}"
-    return f"Setting {path}: {problem['msg']}{shown}"
+    if problem["type"] == "extra_forbidden":  # of a list's items; other names were looked at before
+        return f"Setting {path} is unknown{_nearest(str(leaf), list(ProviderSettings.model_fields))}"
+    # Providers hold keys, and a key may have been put in a wrong place among them.
+    is_shown = not path.startswith(("models.providers", "secret_key")) and isinstance(
+        problem["input"], str | int | float
+    )
+    return f"Setting {path}: {problem['msg']}" + (f", got {problem['input']!r}" if is_shown else "")
 
 
 def settings_table() -> str:
     """The settings as a Markdown table: name, environment variable, default, meaning."""
-    lines = ["| setting | environment | default | meaning |", "|---|---|---|---|"]
-    for path, field in setting_fields():
-        default = field.default
-        if isinstance(default, SecretStr):
-            default = default.get_secret_value()
-        shown = "unset" if default in (None, "") else f"`{default}`"
-        lines.append(f"| `{path}` | `{env_name(path)}` | {shown} | {field.description} |")
+    rows = [(path, f"`{env_name(path)}`", field) for path, field in setting_fields()]
+    return _table(("setting", "environment", "default", "meaning"), rows)
+
+
+def providers_table() -> str:
+    """What an item of `models.providers` holds, as a Markdown table."""
+    rows = [(name, field) for name, field in ProviderSettings.model_fields.items()]
+    return _table(("key", "default", "meaning"), rows)
+
+
+def _table(head: tuple[str, ...], rows: list[Any]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, *more, field in rows:
+        cells = [f"`{name}`", *more, _default_text(field), field.description or ""]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _default_text(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    default = field.default
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    if default is None or default == "":
+        return "unset"
+    return f"`{json.dumps(default) if isinstance(default, list) else default}`"
