@@ -95,6 +95,7 @@ def create_app(settings: Settings) -> Quart:
 def attach(app: Quart, services: Services) -> None:
     """Give the application its services."""
     app.extensions["ragd"] = services
+    app.extensions["ragd.metrics"] = services.parts.metrics
 
 
 def as_app_error(error: Exception) -> AppError:

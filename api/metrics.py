@@ -1,11 +1,10 @@
 """Figures for Prometheus. Counting a request costs two dictionary look-ups and two locked additions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     PlatformCollector,
     ProcessCollector,
@@ -13,6 +12,8 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -21,6 +22,14 @@ MODEL_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
 """Others are counted as `other`, since a client may invent any number of them."""
+
+
+class _Read(Collector):
+    def __init__(self) -> None:
+        self.figures: list[Metric] = []
+
+    def collect(self) -> list[Metric]:
+        return self.figures
 
 
 class Metrics:
@@ -48,10 +57,8 @@ class Metrics:
             buckets=MODEL_BUCKETS_S,
             registry=self.registry,
         )
-        self._tasks = Counter(
-            "ragd_tasks_ended", "Ended tasks by kind and outcome", ("kind", "outcome"), registry=self.registry
-        )
-        self._gauges: dict[str, Gauge] = {}
+        self._read = _Read()
+        self.registry.register(self._read)
         self._request_children: dict[tuple[str, str, int], Counter] = {}
         self._latency_children: dict[tuple[str, str], Histogram] = {}
 
@@ -74,17 +81,9 @@ class Metrics:
         """Count a call of a model. kind: chat, embedding, rerank; outcome: ok, busy, failed."""
         self._model_latency.labels(kind, model, outcome).observe(seconds)
 
-    def count_task(self, kind: str, outcome: str) -> None:
-        """Count an ended task. outcome: done, retried, failed, cancelled."""
-        self._tasks.labels(kind, outcome).inc()
-
-    def set_gauges(self, gauges: Mapping[str, tuple[str, float]]) -> None:
-        """Set figures that are read when somebody asks: name -> (help, value)."""
-        for name, (text, value) in gauges.items():
-            gauge = self._gauges.get(name)
-            if gauge is None:
-                gauge = self._gauges[name] = Gauge(f"ragd_{name}", text, registry=self.registry)
-            gauge.set(value)
+    def show(self, figures: Iterable[Metric]) -> None:
+        """Add figures that were read because somebody asks for them; they replace those of the last time."""
+        self._read.figures = list(figures)
 
     def render(self) -> bytes:
         """The figures in Prometheus' text form."""

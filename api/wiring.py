@@ -24,7 +24,9 @@ from api.documents.service import DocumentService
 from api.executor.database_queue import DatabaseQueue
 from api.executor.executor import Executor, open_executor
 from api.executor.protocol import TaskQueue
+from api.metrics import Metrics
 from api.models_config import models_config
+from api.observed_models import ObservedCatalog
 from api.purge import Purger
 from api.retrieval.service import RetrievalService
 from api.search import Searcher
@@ -34,7 +36,7 @@ from api.sessions.service import SessionService
 from api.settings import Settings
 from api.storage import open_storage
 from api.storage.protocol import FileStorage
-from rag.models.catalog import ModelCatalog, open_models
+from rag.models.catalog import ModelCatalog
 from rag.stores.embedded import open_embedded_store
 from rag.stores.protocol import ChunkStore
 
@@ -50,6 +52,7 @@ class Parts:
     chunks: ChunkStore
     models: ModelCatalog
     queue: TaskQueue
+    metrics: Metrics
 
 
 @dataclass(slots=True)
@@ -95,10 +98,18 @@ async def open_parts(settings: Settings, role: Literal["owner", "writer"]) -> As
                 max_queued=settings.retrieval.queue_limit,
             )
         )
-        models = open_models(models_config(settings))
+        metrics = Metrics()
+        models = ObservedCatalog(models_config(settings), metrics)
         stack.push_async_callback(models.close)
         yield Parts(
-            settings, vault, db, storage, chunks, models, DatabaseQueue(db, settings.executor.lease_s)
+            settings,
+            vault,
+            db,
+            storage,
+            chunks,
+            models,
+            DatabaseQueue(db, settings.executor.lease_s),
+            metrics,
         )
 
 

@@ -66,7 +66,7 @@ async def config() -> Response:
 async def metrics() -> Response:
     """Requests, tasks, models, rows and the process, in Prometheus' text form."""
     figures: Metrics = current_app.extensions["ragd.metrics"]
-    figures.set_gauges(await read_figures(services().parts))
+    figures.show(await read_figures(services()))
     return Response(figures.render(), content_type=CONTENT_TYPE)
 
 
