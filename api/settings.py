@@ -34,9 +34,6 @@ class HttpSettings(Section):
         description="status of refusals: `ragflow` sends 200 with a code in the body, as RAGFlow's clients "
         "expect; `semantic` sends 400, 403, 404, 409, ...",
     )
-    dialect: Literal["ragflow", "knowflow"] = Field(
-        "ragflow", description="whose values are sent where the two systems differ"
-    )
     max_body_bytes: int = Field(1_073_741_824, ge=1024, description="largest request body, in bytes")
     max_json_bytes: int = Field(
         16_777_216, ge=1024, description="largest request body that is not a file upload, in bytes"

@@ -94,9 +94,13 @@ def execute(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     return rows
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Whether SQLite says that the disk is full."""
-    return "disk is full" in str(error) or "database or disk" in str(error)
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether SQLite says that the disk is full, or said so before a rollback failed as well."""
+    while error is not None:
+        if "disk is full" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def connect(file: Path) -> SqliteDatabase:

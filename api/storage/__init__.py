@@ -12,7 +12,8 @@ from api.storage.protocol import FileStorage
 @asynccontextmanager
 async def open_storage(settings: Settings) -> AsyncIterator[FileStorage]:
     """The storage that the settings name. Raises OSError when it cannot be used."""
-    storage = LocalStorage(file_folder(settings))
+    reserve_bytes = settings.storage.reserve_mb * 1_000_000
+    storage = LocalStorage(file_folder(settings), reserve_bytes=reserve_bytes)
     try:
         yield storage
     finally:

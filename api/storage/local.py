@@ -36,7 +36,8 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?:/[A-Za-z0-9][A-Za-z0-9_-]{0
 class _Incoming:
     """A file that is being written, locked for as long as its process lives. Used by one thread at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reserve_bytes: int = 0) -> None:
+        self._reserve_bytes = reserve_bytes
         self._path = folder / new_id()
         self._handle = -1
         self._size = 0
@@ -55,6 +56,10 @@ class _Incoming:
         """Append. Raises OSError."""
         if self._handle < 0:
             self._open()
+        if self._reserve_bytes:
+            room = os.fstatvfs(self._handle)
+            if room.f_bavail * room.f_frsize < self._reserve_bytes + sum(map(len, pieces)):
+                raise OSError(errno.ENOSPC, "Only the reserve is left on the disk")
         for piece in pieces:
             view = memoryview(piece)
             while view:
@@ -93,8 +98,13 @@ class _Incoming:
 class LocalStorage:
     """`FileStorage` in a folder of this machine."""
 
-    def __init__(self, folder: Path) -> None:
-        """Create the folder, and drop what a crash left half-written. Raises OSError."""
+    def __init__(self, folder: Path, *, reserve_bytes: int = 0) -> None:
+        """Create the folder, and drop what a crash left half-written. Raises OSError.
+
+        reserve_bytes: left free on the disk, so that rows and indexes can still be written, and things
+        deleted, when files have filled the rest.
+        """
+        self._reserve_bytes = reserve_bytes
         self._folder = folder
         self._incoming = folder / INCOMING
         self._incoming.mkdir(parents=True, exist_ok=True)
@@ -104,7 +114,7 @@ class LocalStorage:
     async def put(self, key: str, pieces: AsyncIterator[bytes]) -> StoredFile:
         """See `FileStorage`. While one batch is written the next one is received: two are in memory."""
         target = self._path(key)
-        incoming = _Incoming(self._incoming)
+        incoming = _Incoming(self._incoming, self._reserve_bytes)
         running: asyncio.Future[None] | None = None
         publishing: asyncio.Future[StoredFile] | None = None
         batch: list[bytes] = []

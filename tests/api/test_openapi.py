@@ -37,7 +37,11 @@ def test_every_body_has_an_example(description: dict[str, Any]) -> None:
 
 
 def test_operation_ids_are_unique(description: dict[str, Any]) -> None:
-    ids = [operation["operationId"] for operations in description["paths"].values() for operation in operations.values()]
+    ids = [
+        operation["operationId"]
+        for operations in description["paths"].values()
+        for operation in operations.values()
+    ]
     assert len(ids) == len(set(ids))
 
 

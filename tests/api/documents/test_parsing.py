@@ -103,7 +103,7 @@ def test_delete_during_parse_leaves_nothing(api: Api, dataset_id: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "part"),
     [
-        ("empty.txt", b"", "no text"),
+        ("empty.txt", b"", "empty.txt is empty (0 bytes)"),
         ("scan.pdf", b"not a pdf at all", "scan.pdf"),
         ("old.xls", b"\xd0\xcf\x11\xe0", "xls"),
         ("pic.png", b"\x89PNG\r\n\x1a\n", "picture"),

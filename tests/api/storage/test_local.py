@@ -51,7 +51,8 @@ asyncio.run(LocalStorage(pathlib.Path(sys.argv[1])).put("a/b", endless()))
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"writing\n"
-        while not any((tmp_path / ".incoming").iterdir()):
+        # It is locked before the first byte: a file that has some is under the lock.
+        while not any(path.stat().st_size for path in (tmp_path / ".incoming").iterdir()):
             await asyncio.sleep(0.01)
         other = LocalStorage(tmp_path)  # a second process that starts meanwhile leaves the upload alone
         assert len(list((tmp_path / ".incoming").iterdir())) == 1
