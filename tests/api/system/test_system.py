@@ -14,6 +14,7 @@ from api.app import create_app
 from api.openapi import describe_api
 from api.settings import load_settings
 from api.system.docs import ASSETS, as_openapi_3_0
+from tests.api.server.wire import wait_for
 from tests.conftest import StartServer
 from tests.live import LiveServer
 
@@ -131,7 +132,7 @@ class TestEveryRoute:
             httpx.get(live_server.url + "/nope", headers={"X-Request-ID": "my-id.2"}).headers["x-request-id"]
             == "my-id.2"
         )
-        assert "GET /nope status=404" in live_server.log
+        wait_for(lambda: "GET /nope status=404" in live_server.log)  # it is written after the reply
         assert "request_id=my-id.2" in live_server.log
 
     def test_the_log_has_the_tenant_but_no_query_and_no_key(self, live_server: LiveServer) -> None:
@@ -139,7 +140,7 @@ class TestEveryRoute:
             live_server.url + "/api/v1/datasets?page_size=7&token=topsecret",
             headers=live_server.headers | {"X-Request-ID": "log-1"},
         )
-        [line] = [line for line in live_server.log.splitlines() if "request_id=log-1" in line]
+        [line] = wait_for(lambda: [x for x in live_server.log.splitlines() if "request_id=log-1" in x])
         assert "GET /api/v1/datasets status=200" in line
         assert "tenant_id=" in line
         assert "topsecret" not in live_server.log
