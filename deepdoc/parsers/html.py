@@ -30,11 +30,11 @@ _DROPPED = _tags(
 _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 
 # The tree builder takes quadratic time on deep trees: 2 s for 50,000 levels. Real pages have under 100.
-_DEEPEST = 2000
+_DEEPEST = 512
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/<>]*)[^<>]*>?")
 _NEVER_NESTED = _tags(
     "area base br col embed hr img input link meta source track wbr p li dt dd tr td th tbody thead tfoot",
-    "option optgroup colgroup rb rt rtc rp h1 h2 h3 h4 h5 h6",
+    "option optgroup colgroup h1 h2 h3 h4 h5 h6",
 )
 _CHARSET = re.compile(r"<meta[^<>]{0,200}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]{2,40})", re.IGNORECASE)
 
@@ -80,6 +80,8 @@ class _Walk:
 
     def __init__(self, root: LexborNode) -> None:
         self._root = root
+        # Nodes are told apart by their address: == serialises both of them.
+        self._root_id = root.mem_id
         self._inline: list[str] = []
         self._kinds: list[tuple[BlockKind, int]] = [(BlockKind.PARAGRAPH, 0)]
         self._pre = 0
@@ -113,12 +115,12 @@ class _Walk:
                 yield from self._leave(tag)
             while node.next is None:
                 parent = node.parent
-                if parent is None or node == self._root:
+                if parent is None or node.mem_id == self._root_id:
                     yield from self._flush()
                     return
                 node = parent
                 yield from self._leave(node.tag or "")
-                if node == self._root:
+                if node.mem_id == self._root_id:
                     yield from self._flush()
                     return
             node = node.next
@@ -175,7 +177,7 @@ def _data_table(table: LexborNode) -> str | None:
     caption = ""
     for node in table.css("tr, caption, table"):
         if node.tag == "table":
-            if node != table:
+            if node.mem_id != table.mem_id:
                 return None  # tables in tables are layout
         elif node.tag == "caption":
             caption = squeeze(node.text(separator=" "))
@@ -204,13 +206,13 @@ def _row(row: LexborNode) -> list[Cell]:
 
 def _cell_text(cell: LexborNode) -> str:
     parts: list[str] = []
-    dropped: list[LexborNode] = []
+    dropped: set[int] = set()
     for node in cell.traverse(include_text=True):
         tag = node.tag or ""
         if tag in _DROPPED:
-            dropped.append(node)
+            dropped.add(node.mem_id)
         elif tag == "-text":
-            if node.parent is None or node.parent not in dropped:
+            if node.parent is None or node.parent.mem_id not in dropped:
                 parts.append(node.text_content or "")
         elif tag == "br" or tag in _BLOCKS:
             parts.append(" ")
