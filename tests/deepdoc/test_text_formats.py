@@ -98,6 +98,13 @@ def test_deep_html_is_read_in_linear_time(read, tag):
     assert time.monotonic() - start < 10
 
 
+@pytest.mark.parametrize("unit", ["<p>x<b>", "<table><tr><td>x", "<ruby><rb>x", "<li>x", "<font color=a>x"])
+def test_many_unclosed_elements_take_linear_time(read, unit):
+    start = time.monotonic()
+    assert read("a.html", unit * 100_000)
+    assert time.monotonic() - start < 10
+
+
 def test_flat_html_is_not_flattened():
     page = "<p>one<div>two</div>" * 5000
     assert flattened(page) == page
