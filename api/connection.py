@@ -7,6 +7,7 @@ the handler is slow), do not count chunked bodies, and bound the whole body's ti
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Generator
+from secrets import token_hex
 from time import perf_counter
 from typing import Any, NoReturn, Protocol
 
@@ -17,7 +18,6 @@ from quart.utils import encode_headers
 from quart.wrappers.request import Body
 from quart.wrappers.response import DataBody
 
-from api.clock import new_id
 from api.errors import BodyTimeout, BodyTooLarge, ServerBusy
 from api.http import error_response
 from api.logs import RequestInfo, current_request, log_request
@@ -163,7 +163,7 @@ class HttpConnection(ASGIHTTPConnection):
         for name, value in self.scope["headers"]:
             if name == b"x-request-id" and _GOOD_ID.fullmatch(value):
                 return bytes(value).decode("ascii")
-        return new_id()
+        return token_hex(8)
 
     async def _reply(self, send: Send, response: Any) -> None:
         headers = encode_headers(response.headers)
