@@ -49,7 +49,9 @@ class Api:
 
     def document(self, dataset_id: str, document_id: str) -> dict[str, Any]:
         """A document as the list shows it."""
-        row: dict[str, Any] = self.get(f"/datasets/{dataset_id}/documents", params={"id": document_id})["data"]["docs"][0]
+        row: dict[str, Any] = self.get(f"/datasets/{dataset_id}/documents", params={"id": document_id})[
+            "data"
+        ]["docs"][0]
         return row
 
     def wait(self, dataset_id: str, document_id: str, timeout_s: float = 30) -> dict[str, Any]:
@@ -77,7 +79,9 @@ class Api:
 
     def chunks(self, dataset_id: str, document_id: str, **params: Any) -> dict[str, Any]:
         """`data` of the chunk list."""
-        data: dict[str, Any] = self.get(f"/datasets/{dataset_id}/documents/{document_id}/chunks", params=params)["data"]
+        data: dict[str, Any] = self.get(
+            f"/datasets/{dataset_id}/documents/{document_id}/chunks", params=params
+        )["data"]
         return data
 
     def retrieve(self, dataset_ids: list[str], question: str, **more: Any) -> dict[str, Any]:

@@ -23,7 +23,9 @@ def document_id(api: Api, dataset_id: str) -> str:
 
 
 def add(api: Api, dataset_id: str, document_id: str, content: str, **more: Any) -> str:
-    reply = api.post(f"/datasets/{dataset_id}/documents/{document_id}/chunks", json={"content": content, **more})
+    reply = api.post(
+        f"/datasets/{dataset_id}/documents/{document_id}/chunks", json={"content": content, **more}
+    )
     assert reply["code"] == 0, reply
     chunk_id: str = reply["data"]["chunk"]["id"]
     return chunk_id
@@ -107,7 +109,11 @@ def test_list_refusals(api: Api, dataset_id: str, document_id: str) -> None:
 def test_update(api: Api, dataset_id: str, document_id: str) -> None:
     chunk_id = add(api, dataset_id, document_id, "The lighthouse is white.")
     path = f"/datasets/{dataset_id}/documents/{document_id}/chunks/{chunk_id}"
-    body = {"content": "The lighthouse is red.", "important_keywords": ["beacon"], "positions": [[1, 2, 3, 4, 5]]}
+    body = {
+        "content": "The lighthouse is red.",
+        "important_keywords": ["beacon"],
+        "positions": [[1, 2, 3, 4, 5]],
+    }
     assert api.put(path, json=body) == {"code": 0}
     chunk = api.chunks(dataset_id, document_id, id=chunk_id)["chunks"][0]
     assert (chunk["content"], chunk["positions"]) == ("The lighthouse is red.", [[1, 2, 3, 4, 5]])
@@ -131,7 +137,9 @@ def test_update(api: Api, dataset_id: str, document_id: str) -> None:
         ({"available": 2}, 101, "`available` must be true or false, got 2"),
     ],
 )
-def test_a_bad_update(api: Api, dataset_id: str, document_id: str, body: Any, code: int, message: str) -> None:
+def test_a_bad_update(
+    api: Api, dataset_id: str, document_id: str, body: Any, code: int, message: str
+) -> None:
     chunk_id = add(api, dataset_id, document_id, "Text.")
     path = f"/datasets/{dataset_id}/documents/{document_id}/chunks/{chunk_id}"
     assert api.put(path, json=body) == {"code": code, "message": message}
@@ -157,7 +165,9 @@ def test_delete(api: Api, dataset_id: str, document_id: str) -> None:
     }  # fmt: skip
     document = api.document(dataset_id, document_id)
     assert document["chunk_count"] == 2
-    assert document["token_count"] == api.get("/datasets", params={"id": dataset_id})["data"][0]["token_num"] > 0
+    assert (
+        document["token_count"] == api.get("/datasets", params={"id": dataset_id})["data"][0]["token_num"] > 0
+    )
     assert api.delete(path, json={"chunk_ids": None}) == {"code": 0}
     assert api.delete(path) == {"code": 0}
     document = api.document(dataset_id, document_id)

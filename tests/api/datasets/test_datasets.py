@@ -31,7 +31,10 @@ def test_a_new_dataset_has_every_key(api: Api) -> None:
 
 
 def test_the_same_name_gets_a_number(api: Api) -> None:
-    names = [api.post("/datasets", json={"name": name})["data"]["name"] for name in ("trim", "TRIM", "trim", "a.b", "a.b")]
+    names = [
+        api.post("/datasets", json={"name": name})["data"]["name"]
+        for name in ("trim", "TRIM", "trim", "a.b", "a.b")
+    ]
     assert names == ["trim", "TRIM(1)", "trim(2)", "a.b", "a(1).b"]
 
 
@@ -41,7 +44,9 @@ def test_a_long_taken_name_is_shortened(api: Api) -> None:
 
 
 def test_sending_one_setting_brings_the_whole_schema(api: Api) -> None:
-    config = api.post("/datasets", json={"name": "c", "parser_config": {"auto_keywords": 4}})["data"]["parser_config"]
+    config = api.post("/datasets", json={"name": "c", "parser_config": {"auto_keywords": 4}})["data"][
+        "parser_config"
+    ]
     assert config["auto_keywords"] == 4
     assert config["raptor"]["use_raptor"] is False
     assert config["delimiter"] == "\\n"
@@ -59,7 +64,10 @@ def test_sending_one_setting_brings_the_whole_schema(api: Api) -> None:
             {"name": "x" * 129},
             f"Field: <name> - Message: <String should have at most 128 characters> - Value: <{'x' * 125}...>",
         ),
-        ({"name": "a", "extra": 1}, "Field: <extra> - Message: <Extra inputs are not permitted> - Value: <1>"),
+        (
+            {"name": "a", "extra": 1},
+            "Field: <extra> - Message: <Extra inputs are not permitted> - Value: <1>",
+        ),
         (
             {"name": "a", "permission": "ME"},
             "Field: <permission> - Message: <Input should be 'me' or 'team'> - Value: <ME>",
@@ -132,8 +140,16 @@ def test_all_bad_fields_are_named_unknown_ones_last(api: Api) -> None:
         (b"{}", "text/plain", "Unsupported content type: Expected application/json, got text/plain"),
         (b"{", "application/json", "Malformed JSON syntax: Missing commas/brackets or invalid encoding"),
         (b"", "application/json", "Malformed JSON syntax: Missing commas/brackets or invalid encoding"),
-        (b'{"name":"\xff"}', "application/json", "Malformed JSON syntax: Missing commas/brackets or invalid encoding"),
-        (b'{"name": NaN}', "application/json", "Malformed JSON syntax: Missing commas/brackets or invalid encoding"),
+        (
+            b'{"name":"\xff"}',
+            "application/json",
+            "Malformed JSON syntax: Missing commas/brackets or invalid encoding",
+        ),
+        (
+            b'{"name": NaN}',
+            "application/json",
+            "Malformed JSON syntax: Missing commas/brackets or invalid encoding",
+        ),
         (b"[1]", "application/json", "Invalid request payload: expected object, got list"),
         (b'"a"', "application/json; charset=utf-8", "Invalid request payload: expected object, got str"),
         (b"[]", "application/json", "Field: <name> - Message: <Field required> - Value: <{}>"),
@@ -161,7 +177,11 @@ def test_listing_pages_and_counts(api: Api) -> None:
 def test_listing_by_id_and_name(api: Api) -> None:
     first = api.post("/datasets", json={"name": "Laws"})["data"]
     api.post("/datasets", json={"name": "manuals"})
-    for params in ({"id": first["id"]}, {"name": "laws"}, {"id": str(uuid.UUID(first["id"])), "name": "LAWS"}):
+    for params in (
+        {"id": first["id"]},
+        {"name": "laws"},
+        {"id": str(uuid.UUID(first["id"])), "name": "LAWS"},
+    ):
         assert [row["id"] for row in api.get("/datasets", params=params)["data"]] == [first["id"]]
     assert api.get("/datasets", params={"id": first["id"], "name": "manuals"})["data"] == []
 
@@ -170,7 +190,10 @@ def test_listing_by_id_and_name(api: Api) -> None:
     ("params", "message"),
     [
         ({"page": "0"}, "Field: <page> - Message: <Input should be greater than or equal to 1> - Value: <0>"),
-        ({"page": "-1"}, "Field: <page> - Message: <Input should be greater than or equal to 1> - Value: <-1>"),
+        (
+            {"page": "-1"},
+            "Field: <page> - Message: <Input should be greater than or equal to 1> - Value: <-1>",
+        ),
         (
             {"page": "a"},
             "Field: <page> - Message: <Input should be a valid integer, unable to parse string as an integer> - Value: <a>",
@@ -245,8 +268,14 @@ def test_update_to_a_taken_name(api: Api) -> None:
     [
         ({}, "No properties were modified"),
         ({"name": None}, "Field: <name> - Message: <Input should be a valid string> - Value: <None>"),
-        ({"pagerank": 101}, "Field: <pagerank> - Message: <Input should be less than or equal to 100> - Value: <101>"),
-        ({"pagerank": True}, "Field: <pagerank> - Message: <Input should be a valid integer> - Value: <True>"),
+        (
+            {"pagerank": 101},
+            "Field: <pagerank> - Message: <Input should be less than or equal to 100> - Value: <101>",
+        ),
+        (
+            {"pagerank": True},
+            "Field: <pagerank> - Message: <Input should be a valid integer> - Value: <True>",
+        ),
     ],
 )
 def test_a_bad_update_is_told(api: Api, body: dict[str, Any], message: str) -> None:

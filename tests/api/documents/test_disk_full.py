@@ -37,7 +37,9 @@ def test_a_full_disk_loses_nothing(small_disk: Path, start_server: StartServer) 
     refusal = None
     for number in range(40):
         content = bytes([number]) * 2_000_000
-        response = api.call("POST", f"/datasets/{dataset_id}/documents", files=[("file", (f"{number}.txt", content))])
+        response = api.call(
+            "POST", f"/datasets/{dataset_id}/documents", files=[("file", (f"{number}.txt", content))]
+        )
         if response.status_code == 507:
             refusal = response.json()
             break

@@ -23,7 +23,12 @@ def test_upload_returns_the_documents_in_order(api: Api, dataset_id: str) -> Non
         "id", "dataset_id", "chunk_method", "pipeline_id", "parser_config", "created_by", "type", "name",
         "source_type", "suffix", "location", "size", "thumbnail", "run",
     }  # fmt: skip
-    assert (first["type"], first["suffix"], first["size"], first["run"]) == ("doc", "txt", len(TEXT), "UNSTART")
+    assert (first["type"], first["suffix"], first["size"], first["run"]) == (
+        "doc",
+        "txt",
+        len(TEXT),
+        "UNSTART",
+    )
     assert first["location"] == "x/yz/b.txt"
     assert first["dataset_id"] == dataset_id
     assert documents[1]["type"] == "pdf"
@@ -31,7 +36,13 @@ def test_upload_returns_the_documents_in_order(api: Api, dataset_id: str) -> Non
 
 
 def test_taken_names_get_a_number(api: Api, dataset_id: str) -> None:
-    files = [("a.txt", b"1"), ("A.txt", b"2"), ("a(1).txt", b"3"), ("foo (1).txt", b"4"), ("foo (1).txt", b"5")]
+    files = [
+        ("a.txt", b"1"),
+        ("A.txt", b"2"),
+        ("a(1).txt", b"3"),
+        ("foo (1).txt", b"4"),
+        ("foo (1).txt", b"5"),
+    ]
     names = [d["name"] for d in api.upload(dataset_id, *files)]
     assert names == ["a.txt", "A(1).txt", "a(2).txt", "foo (1).txt", "foo(2).txt"]
 
@@ -112,7 +123,9 @@ def test_list_filters_and_pages(api: Api, dataset_id: str) -> None:
     assert names(run=["DONE", "2"]) == []
     assert names(run="nonsense") == []
     assert names(name="C.TXT", keywords="", id="") == ["c.txt"]
-    created = api.get(f"/datasets/{dataset_id}/documents", params={"name": "c.txt"})["data"]["docs"][0]["create_time"]
+    created = api.get(f"/datasets/{dataset_id}/documents", params={"name": "c.txt"})["data"]["docs"][0][
+        "create_time"
+    ]
     assert names(create_time_from=created) == ["c.txt"]
     assert names(create_time_to=created - 1) == ["B%2.md", "b_1.txt"]
 
@@ -131,7 +144,9 @@ def test_list_filters_and_pages(api: Api, dataset_id: str) -> None:
         ({"metadata_condition": "[1]"}, 102, "metadata_condition must be an object."),
     ],
 )  # fmt: skip
-def test_a_bad_list_parameter(api: Api, dataset_id: str, params: dict[str, str], code: int, message: str) -> None:
+def test_a_bad_list_parameter(
+    api: Api, dataset_id: str, params: dict[str, str], code: int, message: str
+) -> None:
     assert api.get(f"/datasets/{dataset_id}/documents", params=params) == {"code": code, "message": message}
 
 
@@ -180,7 +195,9 @@ def test_update(api: Api, dataset_id: str) -> None:
         ({"chunk_method": "magic"}, 102, "`chunk_method` magic doesn't exist"),
     ],
 )
-def test_a_bad_update_changes_nothing(api: Api, dataset_id: str, body: dict[str, Any], code: int, message: str) -> None:
+def test_a_bad_update_changes_nothing(
+    api: Api, dataset_id: str, body: dict[str, Any], code: int, message: str
+) -> None:
     document = api.upload(dataset_id, ("a.txt", TEXT), ("other.txt", TEXT))[0]
     before = api.document(dataset_id, document["id"])
     path = f"/datasets/{dataset_id}/documents/{document['id']}"
@@ -189,7 +206,9 @@ def test_a_bad_update_changes_nothing(api: Api, dataset_id: str, body: dict[str,
     assert api.document(dataset_id, document["id"]) == before
 
 
-@pytest.mark.parametrize("field", [{"enabled": "maybe"}, {"parser_config": "x"}, {"name": 5}, {"chunk_method": []}])
+@pytest.mark.parametrize(
+    "field", [{"enabled": "maybe"}, {"parser_config": "x"}, {"name": 5}, {"chunk_method": []}]
+)
 def test_a_wrong_type_is_named(api: Api, dataset_id: str, field: dict[str, Any]) -> None:
     document = api.upload(dataset_id, ("a.txt", TEXT))[0]
     reply = api.put(f"/datasets/{dataset_id}/documents/{document['id']}", json=field)
@@ -210,7 +229,10 @@ def test_download_refusals_have_two_keys(api: Api, dataset_id: str) -> None:
     empty = api.upload(dataset_id, ("empty.txt", b""))[0]
     path = f"/datasets/{dataset_id}/documents"
     assert api.get(f"{path}/{empty['id']}") == {"code": 102, "message": "This file is empty."}
-    assert api.get(f"{path}/{UNKNOWN}") == {"code": 102, "message": f"The dataset not own the document {UNKNOWN}."}
+    assert api.get(f"{path}/{UNKNOWN}") == {
+        "code": 102,
+        "message": f"The dataset not own the document {UNKNOWN}.",
+    }
     assert api.get(f"/datasets/{UNKNOWN}/documents/{UNKNOWN}") == {
         "code": 102, "message": f"You do not own the dataset {UNKNOWN}.",
     }  # fmt: skip
@@ -275,5 +297,7 @@ def test_a_bad_metadata_update(api: Api, dataset_id: str, body: dict[str, Any], 
 
 
 def test_metadata_of_foreign_documents(api: Api, dataset_id: str) -> None:
-    reply = api.post(f"/datasets/{dataset_id}/metadata/update", json={"selector": {"document_ids": [UNKNOWN]}})
+    reply = api.post(
+        f"/datasets/{dataset_id}/metadata/update", json={"selector": {"document_ids": [UNKNOWN]}}
+    )
     assert reply["message"] == f"These documents do not belong to dataset {dataset_id}: {UNKNOWN}"

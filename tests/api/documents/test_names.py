@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.documents.names import clean_folder, clean_name
 from api.db.datasets import free_name
+from api.documents.names import clean_folder, clean_name
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,10 @@ def test_refusals(api: Api, dataset_id: str) -> None:
     assert api.delete(path, json={"document_ids": [document["id"]]}) == {
         "code": 102, "message": "Can't stop parsing document with progress at 0 or 1",
     }  # fmt: skip
-    assert api.delete(path, json={"document_ids": [UNKNOWN]})["message"] == f"You don't own the document {UNKNOWN}."
+    assert (
+        api.delete(path, json={"document_ids": [UNKNOWN]})["message"]
+        == f"You don't own the document {UNKNOWN}."
+    )
     reply = api.post(path, json={"document_ids": [document["id"], UNKNOWN]})
     assert reply == {"code": 102, "message": f"Documents not found: ['{UNKNOWN}']"}
     assert api.wait(dataset_id, document["id"])["run"] == "DONE"
@@ -142,7 +145,12 @@ def test_a_new_method_resets_the_document(api: Api, dataset_id: str) -> None:
     same = api.put(path, json={"chunk_method": "naive"})["data"]
     assert (same["run"], same["chunk_count"]) == ("DONE", 1)
     reset = api.put(path, json={"chunk_method": "one"})["data"]
-    assert (reset["run"], reset["chunk_count"], reset["token_count"], reset["progress"]) == ("UNSTART", 0, 0, 0.0)
+    assert (reset["run"], reset["chunk_count"], reset["token_count"], reset["progress"]) == (
+        "UNSTART",
+        0,
+        0,
+        0.0,
+    )
     assert api.retrieve([dataset_id], "tide tables")["total"] == 0
     assert api.get("/datasets", params={"id": dataset_id})["data"][0]["chunk_count"] == 0
     assert api.parse(dataset_id, done["id"])["run"] == "DONE"

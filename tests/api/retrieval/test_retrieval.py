@@ -54,18 +54,24 @@ def test_chinese(api: Api, dataset_id: str, document_ids: list[str]) -> None:
 
 def test_weights_decide_the_similarity(api: Api, dataset_id: str, document_ids: list[str]) -> None:
     for weight, key in ((1.0, "vector_similarity"), (0.0, "term_similarity")):
-        best = api.retrieve([dataset_id], "warranty of the pump", vector_similarity_weight=weight)["chunks"][0]
+        best = api.retrieve([dataset_id], "warranty of the pump", vector_similarity_weight=weight)["chunks"][
+            0
+        ]
         assert best["similarity"] == pytest.approx(best[key], abs=1e-6)
 
 
 def test_paging_is_stable(api: Api, dataset_id: str, document_ids: list[str]) -> None:
     whole = api.retrieve([dataset_id], "pump warranty filter water", similarity_threshold=0.0)
     pages = [
-        api.retrieve([dataset_id], "pump warranty filter water", similarity_threshold=0.0, page=n, page_size=1)
+        api.retrieve(
+            [dataset_id], "pump warranty filter water", similarity_threshold=0.0, page=n, page_size=1
+        )
         for n in range(1, whole["total"] + 2)
     ]
     assert [page["total"] for page in pages] == [whole["total"]] * len(pages)
-    assert [chunk["id"] for page in pages for chunk in page["chunks"]] == [chunk["id"] for chunk in whole["chunks"]]
+    assert [chunk["id"] for page in pages for chunk in page["chunks"]] == [
+        chunk["id"] for chunk in whole["chunks"]
+    ]
 
 
 def test_documents_restrict(api: Api, dataset_id: str, document_ids: list[str]) -> None:
@@ -85,7 +91,9 @@ def test_metadata_restricts(api: Api, dataset_id: str, document_ids: list[str]) 
     assert total("is", "manual") > 0
     assert total("is", "law") == 0
     nothing = api.retrieve(
-        [dataset_id], "pump", metadata_condition={"conditions": [{"name": "x", "comparison_operator": "is", "value": "y"}]}
+        [dataset_id],
+        "pump",
+        metadata_condition={"conditions": [{"name": "x", "comparison_operator": "is", "value": "y"}]},
     )
     assert nothing == {"total": 0, "chunks": [], "doc_aggs": {}}
     assert api.retrieve([dataset_id], "pump warranty", metadata_condition={"logic": "and"})["total"] > 0
@@ -115,7 +123,9 @@ def test_a_blank_question_finds_nothing(api: Api, dataset_id: str, question: str
     ["???", "the of and", '"a AND (b', "+-&&||!(){}[]^\"~*?:\\/", "a:b OR", "😀", "\u202e", "的了吗", "x" * 1_000_000, "why " * 250_000],
     ids=lambda q: q[:12],
 )  # fmt: skip
-def test_odd_questions_are_answered(api: Api, dataset_id: str, document_ids: list[str], question: str) -> None:
+def test_odd_questions_are_answered(
+    api: Api, dataset_id: str, document_ids: list[str], question: str
+) -> None:
     reply = api.post("/retrieval", json={"dataset_ids": [dataset_id], "question": question})
     assert reply["code"] == 0, reply
     assert reply["data"]["total"] == len(reply["data"]["chunks"])
@@ -165,7 +175,12 @@ def test_numbers_that_are_not_finite(api: Api, dataset_id: str, number: str) -> 
 
 def test_options_that_need_a_model_are_refused(api: Api, dataset_id: str, document_ids: list[str]) -> None:
     body = {"dataset_ids": [dataset_id], "question": "pump"}
-    for option in ({"keyword": True}, {"use_kg": True}, {"toc_enhance": True}, {"cross_languages": ["English"]}):
+    for option in (
+        {"keyword": True},
+        {"use_kg": True},
+        {"toc_enhance": True},
+        {"cross_languages": ["English"]},
+    ):
         reply = api.post("/retrieval", json=body | option)
         assert reply["code"] == 101
         assert f"`{next(iter(option))}` is not available" in reply["message"]
