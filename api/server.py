@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import resource
+import select
 import signal
 import socket
 import threading
@@ -15,6 +16,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
+from typing import Self
 
 import uvloop
 from peewee import PeeweeException
@@ -215,33 +217,43 @@ class _Server:
 
     async def main(self) -> int:
         """Run to the end; the exit code."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
-        serving = loop.create_task(self._serve())
-        stopping = loop.create_task(self._stop.wait())
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if not serving.done() and not self._state.default_headers:
-            serving.cancel()  # told to stop before it was ready
-        stopping.cancel()
-        try:
-            await serving
-        except asyncio.CancelledError:
-            if not self._stop.is_set():
-                raise
+        self._loop = asyncio.get_running_loop()
+        with _Watchdog(self._settings.shutdown_timeout_s) as self._watchdog, self._signals():
+            serving = self._loop.create_task(self._serve())
+            stopping = self._loop.create_task(self._stop.wait())
+            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done() and not self._state.default_headers:
+                serving.cancel()  # told to stop before it was ready
+            stopping.cancel()
+            try:
+                await serving
+            except asyncio.CancelledError:
+                if not self._stop.is_set():
+                    raise
         return exit_codes.OK
 
-    def _on_signal(self, number: int) -> None:
-        if self._stop.is_set():
-            log.warning("told to stop again: ending at once")
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        # Python's own handlers and not the loop's: they run, and start the watchdog, also while something
+        # blocks the loop.
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = [signal.signal(number, self._on_signal) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if self._stopped_at_s:
             os._exit(128 + number)
-        log.info("stopping")
         self._stopped_at_s = time.monotonic()
+        self._watchdog.start_time()
+        self._loop.call_soon_threadsafe(self._begin_to_stop)
+
+    def _begin_to_stop(self) -> None:
+        log.info("stopping")
         self._stop.set()
-        # Whatever hangs, in a thread or in the loop itself: the time is kept. What was acknowledged is on disk.
-        watchdog = threading.Timer(self._settings.shutdown_timeout_s * 0.95, _end_now)
-        watchdog.daemon = True
-        watchdog.start()
 
     async def _serve(self) -> None:
         async with self._open_application() as application:
@@ -313,7 +325,38 @@ class _Server:
                 connection.leave()
 
 
-def _end_now() -> None:
-    log.error("not everything ended within http.shutdown_timeout_s: ending now")
-    logging.shutdown()
-    os._exit(exit_codes.FAILED)
+class _Watchdog:
+    """Ends the process when its end takes too long, whatever hangs: what was acknowledged is on disk.
+
+    A thread and a pipe, since a signal handler may interrupt anything, also what holds a lock.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s * 0.95
+        self._ear, self._mouth = os.pipe()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._mouth)
+        self._thread.join()
+        os.close(self._ear)
+
+    def start_time(self) -> None:
+        """The time runs from now."""
+        os.write(self._mouth, b"!")
+
+    def _watch(self) -> None:
+        if not os.read(self._ear, 1):
+            return  # ended without a signal
+        is_ended, _, _ = select.select([self._ear], [], [], self._timeout_s)
+        if not is_ended:
+            text = "not everything ended within http.shutdown_timeout_s: ending now"
+            # What hangs may be the log itself, when nobody reads it.
+            last_word = threading.Thread(target=log.error, args=(text,), daemon=True)
+            last_word.start()
+            last_word.join(0.1)
+            os._exit(exit_codes.FAILED)

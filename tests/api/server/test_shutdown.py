@@ -8,6 +8,7 @@ import time
 import httpx
 import pytest
 
+from api import exit_codes
 from tests.api.server.conftest import StartTiny
 from tests.api.server.wire import connect, read_all, read_reply, split
 from tests.live import LiveServer
@@ -91,3 +92,14 @@ def test_a_second_signal_ends_at_once(start_tiny: StartTiny) -> None:
         assert server.process.poll() is None
         os.kill(server.process.pid, signal.SIGTERM)
         assert server.process.wait(1) == 128 + signal.SIGTERM
+
+
+def test_a_blocked_event_loop_does_not_keep_it(start_tiny: StartTiny) -> None:
+    server = start_tiny(http__shutdown_timeout_s=1)
+    with connect(server) as sock:
+        sock.sendall(b"GET /block HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.3)
+        started = time.monotonic()
+        assert server.stop() == exit_codes.FAILED
+        assert time.monotonic() - started < 1.5
+    assert "http.shutdown_timeout_s" in server.log

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -88,6 +89,11 @@ def create_tiny_app(settings: Settings, storage: LocalStorage, closing: asyncio.
             ended.append(name)
             (settings.data_dir / f"ended-{name}").touch()
         return Response("slept")
+
+    @app.get("/block")
+    async def block() -> Response:
+        time.sleep(60)
+        return Response("blocked")
 
     @app.post("/echo")
     async def echo() -> Response:
