@@ -2,7 +2,8 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from rag.stores.protocol import QueryTerm
@@ -14,6 +15,8 @@ _QUESTION_CHARACTERS = 8000
 _MAX_WORDS = 128
 # Terms that no chunk of a large collection would be searched for alone.
 _SINGLE_HAN_WEIGHT = 0.5
+# Chunks at which a collection's own frequencies count as much as knowing nothing.
+_TRUSTED_CHUNKS = 100
 # A part found where the whole is missing (`数据` of `数据库`, `2024` of `ABC-2024`).
 _PARTS_SHARE = 0.8
 
@@ -96,14 +99,18 @@ def weigh_words(
     """Each word's share, from its inverse document frequency (BM25's) in the collection.
 
     A word that the collection does not hold at all counts as the median of the others: it shall lower the
-    similarity of all, and not be all that counts.
+    similarity of all, and not be all that counts. The less a collection holds, the less its frequencies
+    are believed: in a handful of chunks all words count nearly the same.
     """
     idf = [_idf(word.terms[-1], chunk_count, document_frequencies) for word in question.words]
     known = sorted(value for value in idf if value is not None)
     median = known[len(known) // 2] if known else 1.0
+    filled = [value if value is not None else median for value in idf]
+    mean = sum(filled) / max(1, len(filled))
+    trust = chunk_count / (chunk_count + _TRUSTED_CHUNKS)
     weights = [
-        word.weight * (value if value is not None else median)
-        for word, value in zip(question.words, idf, strict=True)
+        word.weight * (trust * value + (1 - trust) * mean)
+        for word, value in zip(question.words, filled, strict=True)
     ]
     total = sum(weights) or 1.0
     return [
@@ -124,7 +131,7 @@ def _idf(term: str, chunk_count: int, document_frequencies: Mapping[str, int]) -
 _IDF_FLOOR = 0.1
 
 
-def term_similarity(weighed: Sequence[WeighedWord], terms: Set[str]) -> float:
+def term_similarity(weighed: Sequence[WeighedWord], terms: AbstractSet[str]) -> float:
     """The share of the question that is among the terms, 0..1, wherever they stand.
 
     A word of which only parts are there counts less.

@@ -40,14 +40,16 @@ class View:
 class Projection:
     """Keeps the indexes at the truth. `view` is what searches use."""
 
-    def __init__(self, folder: Path, database: Path, store_id: str, channel: OwnerChannel) -> None:
+    def __init__(
+        self, folder: Path, database: Path, store_id: str, channel: OwnerChannel, exact_floats: int
+    ) -> None:
         self._folder = folder
         self._database = database
         self._store_id = store_id
         self._channel = channel
         self._purge_writer = truth.TruthWriter(database)
         self._connection = truth.connect(database, read_only=True)
-        self._spaces = VectorSpaces(folder / "vectors")
+        self._spaces = VectorSpaces(folder / "vectors", exact_floats)
         self.text: TextIndex
         self._stop = threading.Event()
         self._listeners: list[tuple[int, Callable[[StoreError | None], None]]] = []

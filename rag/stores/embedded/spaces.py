@@ -30,7 +30,7 @@ _LOADED_ROWS = 10_000
 class VectorSpaces:
     """Changed by one thread; `snapshots` are for all. Rows without a vector are a space of dimension 0."""
 
-    def __init__(self, folder: Path, exact_floats: int = EXACT_FLOATS) -> None:
+    def __init__(self, folder: Path, exact_floats: int) -> None:
         self._folder = folder
         self._exact_floats = exact_floats
         self._spaces: dict[_Name, ExactSpace | GraphSpace] = {}

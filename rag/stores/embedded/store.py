@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from sqlite3 import Connection
@@ -48,7 +48,10 @@ class EmbeddedStore:
     serves.
     """
 
-    def __init__(self, folder: Path, role: Role, *, thread_count: int, max_queued: int) -> None:
+    def __init__(
+        self, folder: Path, role: Role, *, thread_count: int, max_queued: int, exact_floats: int
+    ) -> None:
+        self._exact_floats = exact_floats
         self._folder = folder
         self._role = role
         self._thread_count = thread_count
@@ -61,6 +64,7 @@ class EmbeddedStore:
         self._pool = ThreadPoolExecutor(thread_count, thread_name_prefix="chunk-store")
         self._write_pool = ThreadPoolExecutor(1, thread_name_prefix="chunk-writes")
         self._connections: SimpleQueue[Connection] = SimpleQueue()
+        self._publishes: deque[tuple[tuple[str, str, str], Future[tuple[int, StoreCounts]]]] = deque()
 
     async def open(self) -> None:
         """Make the folder, take the role, and as owner catch up with the truth."""
@@ -83,7 +87,9 @@ class EmbeddedStore:
                 for _ in range(self._thread_count):
                     self._connections.put(truth.connect(database, read_only=True))
                 if self._owner_channel is not None:
-                    self._projection = Projection(self._folder, database, store_id, self._owner_channel)
+                    self._projection = Projection(
+                        self._folder, database, store_id, self._owner_channel, self._exact_floats
+                    )
                     self._warm_up()
             except BaseException:
                 if self._owner_channel is not None:
@@ -224,9 +230,35 @@ class EmbeddedStore:
 
     async def publish(self, run_id: str, dataset_id: str, document_id: str) -> StoreCounts:
         """Replace all chunks of the document by what the run staged, in one step for every reader."""
-        seq, counts = await self._write(lambda: self._writer.publish(run_id, dataset_id, document_id))
+        asked = ((run_id, dataset_id, document_id), Future[tuple[int, StoreCounts]]())
+        self._publishes.append(asked)
+        try:
+            await self._write(self._publish_waiting)
+        except (Overloaded, StoreUnavailable):
+            with contextlib.suppress(ValueError):
+                self._publishes.remove(asked)
+            raise
+        seq, counts = asked[1].result()
         await self._seen(seq)
         return counts
+
+    def _publish_waiting(self) -> None:
+        """Publish all that is asked for by now: one wait for the disk serves all of it."""
+        asked = []
+        with contextlib.suppress(IndexError):
+            while True:
+                asked.append(self._publishes.popleft())
+        if not asked:
+            return  # the job of another has done it
+        try:
+            with truth.store_errors(self._folder):
+                results = self._writer.publish([run for run, _ in asked])
+        except BaseException as error:  # noqa: BLE001 - each caller raises it
+            for _, future in asked:
+                future.set_exception(error)
+            return
+        for (_, future), result in zip(asked, results, strict=True):
+            future.set_result(result)
 
     async def discard(self, run_id: str) -> None:
         """Drop what a run staged."""

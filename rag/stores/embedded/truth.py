@@ -169,16 +169,23 @@ class TruthWriter:
         self._connection.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, is_synced: bool = True) -> Iterator[sqlite3.Connection]:
+        """is_synced: False for what survives a killed process, and a power failure only with a later commit."""
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
+        if not is_synced:
+            connection.execute("PRAGMA synchronous = NORMAL")
         try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        finally:
+            if not is_synced:
+                connection.execute("PRAGMA synchronous = FULL")
 
     def _log(self, kind: str, dataset_id: str, document_id: str = "") -> int:
         cursor = self._connection.execute(
@@ -238,9 +245,13 @@ class TruthWriter:
         )
 
     def stage(self, run_id: str, chunks: Sequence[Chunk]) -> None:
-        """Write invisible rows of a run; the last of equal ids stays."""
+        """Write invisible rows of a run; the last of equal ids stays.
+
+        The commit of the publish, which comes later in the same write-ahead log, makes them safe from a
+        power failure: waiting for the disk here took more time than all the rest of a small document.
+        """
         unique = {(chunk.document_id, chunk.id, chunk.is_parent): chunk for chunk in chunks}
-        with self._transaction():
+        with self._transaction(is_synced=False):
             listed = json.dumps(sorted({chunk.id for chunk in unique.values()}))
             old = self._connection.execute(
                 f"SELECT key, document_id, id, is_parent FROM chunk WHERE run_id = ? AND state = {State.STAGED:d}"
@@ -254,36 +265,44 @@ class TruthWriter:
                 self._remove("key IN (SELECT value FROM json_each(?))", (json.dumps(keys),))
             self._insert(unique.values(), run_id, State.STAGED, 0)
 
-    def publish(self, run_id: str, dataset_id: str, document_id: str) -> tuple[int, StoreCounts]:
-        """Swap the document's rows for the run's. Returns the operation (0: nothing to do) and the counts."""
-        document = (dataset_id, document_id)
+    def publish(self, runs: Sequence[tuple[str, str, str]]) -> list[tuple[int, StoreCounts]]:
+        """Swap the rows of (run id, dataset id, document id), all in one transaction.
+
+        For each the operation (0: nothing to do) and the counts.
+        """
         with self._transaction() as connection:
-            staged, done = connection.execute(
-                f"SELECT EXISTS (SELECT 1 FROM chunk WHERE run_id = ? AND state = {State.STAGED:d}"
-                " AND dataset_id = ? AND document_id = ?),"
-                " EXISTS (SELECT 1 FROM published WHERE dataset_id = ? AND document_id = ? AND run_id = ?)",
-                (run_id, *document, *document, run_id),
-            ).fetchone()
-            if staged or not done:
-                seq = self._log("publish", *document)
-                self._retire(State.REPLACED, seq, "dataset_id = ? AND document_id = ?", document)
-                connection.execute(
-                    f"UPDATE chunk SET state = {State.VISIBLE:d}, changed_seq = ?,"
-                    " is_indexed = (is_available AND NOT is_parent)"
-                    f" WHERE run_id = ? AND state = {State.STAGED:d} AND dataset_id = ? AND document_id = ?",
-                    (seq, run_id, *document),
-                )
-                connection.execute("INSERT OR REPLACE INTO published VALUES (?, ?, ?)", (*document, run_id))
-            else:
-                # A worker that died between the commit and its answer asks again: what it waits for is
-                # the last operation at most.
-                seq = last_seq(connection)
-            self._remove(f"state = {State.STAGED:d} AND dataset_id = ? AND document_id = ?", document)
-            return seq, count(connection, *document)
+            return [self._publish(connection, *run) for run in runs]
+
+    def _publish(
+        self, connection: sqlite3.Connection, run_id: str, dataset_id: str, document_id: str
+    ) -> tuple[int, StoreCounts]:
+        document = (dataset_id, document_id)
+        staged, done = connection.execute(
+            f"SELECT EXISTS (SELECT 1 FROM chunk WHERE run_id = ? AND state = {State.STAGED:d}"
+            " AND dataset_id = ? AND document_id = ?),"
+            " EXISTS (SELECT 1 FROM published WHERE dataset_id = ? AND document_id = ? AND run_id = ?)",
+            (run_id, *document, *document, run_id),
+        ).fetchone()
+        if staged or not done:
+            seq = self._log("publish", *document)
+            self._retire(State.REPLACED, seq, "dataset_id = ? AND document_id = ?", document)
+            connection.execute(
+                f"UPDATE chunk SET state = {State.VISIBLE:d}, changed_seq = ?,"
+                " is_indexed = (is_available AND NOT is_parent)"
+                f" WHERE run_id = ? AND state = {State.STAGED:d} AND dataset_id = ? AND document_id = ?",
+                (seq, run_id, *document),
+            )
+            connection.execute("INSERT OR REPLACE INTO published VALUES (?, ?, ?)", (*document, run_id))
+        else:
+            # A worker that died between the commit and its answer asks again: what it waits for is
+            # the last operation at most.
+            seq = last_seq(connection)
+        self._remove(f"state = {State.STAGED:d} AND dataset_id = ? AND document_id = ?", document)
+        return seq, count(connection, *document)
 
     def discard(self, run_id: str) -> None:
         """Delete what a run staged."""
-        with self._transaction():
+        with self._transaction(is_synced=False):
             self._remove(f"run_id = ? AND state = {State.STAGED:d}", (run_id,))
 
     def upsert(self, chunks: Sequence[Chunk]) -> int:
