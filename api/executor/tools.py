@@ -1,5 +1,6 @@
 """What workers work with: read and imported once in the fork server, opened in each worker."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -8,7 +9,7 @@ from api.models_config import models_config
 from api.settings import Settings
 from rag.chunking.methods import find_method
 from rag.models.catalog import ModelCatalog, open_models
-from rag.stores.embedded.store import EmbeddedStore
+from rag.stores.embedded import open_embedded_store
 from rag.stores.protocol import ChunkStore
 from rag.text.tokenizer import words
 from rag.text.tokens import count_tokens
@@ -37,8 +38,6 @@ def preload(settings: Settings) -> Preloaded:
     return Preloaded(settings, models)
 
 
-async def open_store(settings: Settings) -> ChunkStore:
-    """The chunk store, to write into; closed by the end of the process."""
-    store = EmbeddedStore(chunk_folder(settings), "writer", thread_count=1, max_queued=64)
-    await store.open()
-    return store
+def open_store(settings: Settings) -> AbstractAsyncContextManager[ChunkStore]:
+    """The chunk store, to write into."""
+    return open_embedded_store(chunk_folder(settings), role="writer", thread_count=1, max_queued=64)

@@ -51,10 +51,12 @@ def run_worker(connection: socket.socket, preloaded: Preloaded) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     peer = BlockingPeer(connection)
-    peer.send({"born": os.getpid()})
     with asyncio.Runner() as runner:
         worker = _Worker(peer, preloaded, runner)
+        with contextlib.suppress(RagError):  # it is opened again for the first job, which tells what is wrong
+            runner.run(worker.open_store())
         with contextlib.suppress(PeerGone):
+            peer.send({"born": os.getpid()})
             worker.work()
 
 
@@ -65,13 +67,21 @@ class _Worker:
         self._models = preloaded.models
         self._runner = runner
         self._store: ChunkStore | None = None
+        self._exits = contextlib.AsyncExitStack()
         self._jobs: deque[dict[str, Any]] = deque()
         self._cancelled: set[str] = set()
         self._looked_at = 0.0
         self._reported_at = 0.0
         self._lines: list[str] = []
 
+    async def open_store(self) -> ChunkStore:
+        """The chunk store, opened once; the end of the process closes it."""
+        if self._store is None:
+            self._store = await self._exits.enter_async_context(open_store(self._settings))
+        return self._store
+
     def work(self) -> None:
+        """Do the jobs that come."""
         while True:
             self._look(wait=not self._jobs)
             while self._jobs:
@@ -114,8 +124,7 @@ class _Worker:
             return {"failed": "error", "text": text, "trace": traceback.format_exc(limit=-20)}
 
     async def _parse(self, job: dict[str, Any]) -> dict[str, Any]:
-        if self._store is None:
-            self._store = await open_store(self._settings)
+        store = await self.open_store()
         document = SourceDocument(
             id=job["document_id"],
             dataset_id=job["dataset_id"],
@@ -132,7 +141,7 @@ class _Worker:
         async for chunks in ingest(self._drafts(job), document, model, batch_size=batch_size, times=times):
             self._check(job)
             before = time.perf_counter()
-            await self._store.stage(job["run_id"], chunks)
+            await store.stage(job["run_id"], chunks)
             staging_s += time.perf_counter() - before
             self._check(job)
         return {
