@@ -14,7 +14,7 @@ from peewee import fn
 
 from api.clock import now_ms
 from api.db import tasks
-from api.db.datasets import add_to_counters
+from api.db.database import execute
 from api.db.models import Dataset, Document
 from api.db.rows import first_row
 from api.executor.progress import error_line, progress_line, with_lines
@@ -66,7 +66,7 @@ def cancel_parse(document: Document) -> None:
     document's chunks in the store. What the parse has staged goes with its task.
     """
     tasks.drop_parse_tasks([document.id])
-    add_to_counters(document.dataset_id, chunks=-document.chunk_count, tokens=-document.token_count)
+    _add_to_dataset(document.dataset_id, -document.chunk_count, -document.token_count)
     _update(
         document.id, run=CANCEL, progress=0.0, chunk_count=0, token_count=0,
         progress_msg=with_lines(document.progress_msg, progress_line("Task has been canceled.", has_pages=False)),
@@ -122,14 +122,18 @@ class RowState:
 
 def finish_parse(job: ParseJob, counts: StoreCounts, message: str) -> RowState | None:
     """DONE, with counters equal to what the index holds; None when the row is gone."""
-    row = find_row(job.document_id)
-    if row is None:
+    rows = execute(
+        "SELECT name, is_enabled, chunk_count, token_count FROM document WHERE id = ?", [job.document_id]
+    )
+    if not rows:
         return None
-    set_counts(row, counts)
+    name, is_enabled, chunk_count, token_count = rows[0]
+    _add_to_dataset(job.dataset_id, counts.chunks - chunk_count, counts.tokens - token_count)
     _update(
         job.document_id, run=DONE, progress=1.0, progress_msg=message, process_duration=_duration_s(job),
+        chunk_count=counts.chunks, token_count=counts.tokens,
     )  # fmt: skip
-    return RowState(row.name, row.is_enabled)
+    return RowState(name, bool(is_enabled))
 
 
 def fail_parse(job: ParseJob, message: str, error: str) -> None:
@@ -154,14 +158,18 @@ def set_counts_of(document_id: str, counts: StoreCounts) -> None:
 
 def set_counts(document: Document, counts: StoreCounts) -> None:
     """Write what the index holds into the row, and the difference into the dataset's counters."""
-    add_to_counters(
-        document.dataset_id,
-        chunks=counts.chunks - document.chunk_count,
-        tokens=counts.tokens - document.token_count,
+    _add_to_dataset(
+        document.dataset_id, counts.chunks - document.chunk_count, counts.tokens - document.token_count
     )
-    Document.update(chunk_count=counts.chunks, token_count=counts.tokens).where(
-        Document.id == document.id
-    ).execute()
+    _update(document.id, chunk_count=counts.chunks, token_count=counts.tokens)
+
+
+def _add_to_dataset(dataset_id: str, chunks: int, tokens: int) -> None:
+    execute(
+        "UPDATE dataset SET chunk_count = chunk_count + ?, token_count = token_count + ?, update_time = ?"
+        " WHERE id = ?",
+        [chunks, tokens, now_ms(), dataset_id],
+    )
 
 
 def find_row(document_id: str) -> Document | None:
@@ -171,7 +179,9 @@ def find_row(document_id: str) -> Document | None:
 
 
 def _update(document_id: str, **values: Any) -> None:
-    Document.update(update_time=now_ms(), **values).where(Document.id == document_id).execute()
+    values["update_time"] = now_ms()
+    columns = ", ".join(f"{name} = ?" for name in values)
+    execute(f"UPDATE document SET {columns} WHERE id = ?", [*values.values(), document_id])
 
 
 def _duration_s(job: ParseJob) -> float:

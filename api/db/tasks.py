@@ -11,6 +11,7 @@ import orjson
 from peewee import fn
 
 from api.clock import new_id, now_ms
+from api.db.database import execute
 from api.db.models import Task
 from api.executor.protocol import Lease, Write
 
@@ -38,10 +39,13 @@ def insert_task(
     """Queue a piece of work; poke the queue after the commit. Returns the task's id."""
     now = now_ms()
     task_id = new_id()
-    Task.insert(
-        id=task_id, kind=kind, document_id=document_id, dataset_id=dataset_id, create_time=now, update_time=now,
-        size=size, payload=orjson.dumps(payload or {}).decode(), available_at=now + delay_ms,
-    ).execute()  # fmt: skip
+    execute(
+        "INSERT INTO task (id, create_time, update_time, kind, document_id, dataset_id, size, payload, state,"
+        " attempts, busy_count, lease_count, priority, available_at, lease_owner, lease_token, lease_until,"
+        " is_cancelled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, '', '', 0, ?)",
+        [task_id, now, now, kind, document_id, dataset_id, size, orjson.dumps(payload or {}).decode(), QUEUED,
+         now + delay_ms, False],
+    )  # fmt: skip
     return task_id
 
 
@@ -51,18 +55,23 @@ def drop_parse_tasks(document_ids: Sequence[str]) -> None:
     Waiting tasks go at once, running ones are stopped and cleaned up by who has them.
     """
     for some in _portions(document_ids):
-        _drop(Task.document_id.in_(some))
+        _drop(f"document_id IN ({_marks(some)})", some)
 
 
 def drop_dataset_tasks(dataset_id: str) -> None:
     """The same for all documents of a dataset."""
-    _drop(Task.dataset_id == dataset_id)
+    _drop("dataset_id = ?", [dataset_id])
 
 
-def _drop(which: Any) -> None:
-    of_parse = which & (Task.kind == PARSE)
-    Task.delete().where(of_parse & (Task.state == QUEUED)).execute()
-    Task.update(is_cancelled=True, update_time=now_ms()).where(of_parse).execute()
+def _drop(which: str, values: Sequence[Any]) -> None:
+    rows = execute(f"SELECT id, state FROM task WHERE {which} AND kind = ?", [*values, PARSE])
+    for some in _portions([id_ for id_, state in rows if state == QUEUED]):
+        execute(f"DELETE FROM task WHERE id IN ({_marks(some)})", some)
+    for some in _portions([id_ for id_, state in rows if state != QUEUED]):
+        execute(
+            f"UPDATE task SET is_cancelled = ?, update_time = ? WHERE id IN ({_marks(some)})",
+            [True, now_ms(), *some],
+        )
 
 
 def delete_task(task_id: str) -> None:
@@ -130,8 +139,8 @@ def _choose(due: Iterable[Task], limit: int) -> list[Task]:
 def lost_leases(leases: Sequence[Lease], *, prolong_ms: int) -> set[str]:
     """Ids of those no longer held; the others are prolonged when a third of their time is over."""
     now = now_ms()
-    held = {row.id: row for row in _held_rows(leases)}
-    ageing = [row.id for row in held.values() if row.lease_until - now < prolong_ms * 2 / 3]
+    held = _held(leases)
+    ageing = [id_ for id_, lease_until in held.items() if lease_until - now < prolong_ms * 2 / 3]
     for some in _portions(ageing):
         Task.update(lease_until=now + prolong_ms).where(Task.id.in_(some)).execute()
     return {lease.task_id for lease in leases} - held.keys()
@@ -139,17 +148,17 @@ def lost_leases(leases: Sequence[Lease], *, prolong_ms: int) -> set[str]:
 
 def run_writes(writes: Sequence[tuple[Lease, Write]], *, is_end: bool) -> dict[str, Any]:
     """Run the writes of leases that hold; with `is_end` the tasks are deleted."""
-    held = {row.id for row in _held_rows([lease for lease, _ in writes])}
+    held = _held([lease for lease, _ in writes])
     results = {lease.task_id: write() for lease, write in writes if lease.task_id in held}
     if is_end:
         for some in _portions(sorted(held)):
-            Task.delete().where(Task.id.in_(some)).execute()
+            execute(f"DELETE FROM task WHERE id IN ({_marks(some)})", some)
     return results
 
 
 def queue_again(lease: Lease, delay_s: float, write: Write, *, is_counted: bool) -> bool:
     """Put a leased task back for later; False when it is no longer held."""
-    if not _held_rows([lease]):
+    if not _held([lease]):
         return False
     now = now_ms()
     Task.update(
@@ -191,16 +200,23 @@ def end_leases_of(is_gone: Callable[[str], bool]) -> int:
     return count
 
 
-def _held_rows(leases: Sequence[Lease]) -> list[Task]:
+def _held(leases: Sequence[Lease]) -> dict[str, int]:
+    """Ids of the tasks that the leases still hold, and until when."""
     tokens = {lease.task_id: lease.token for lease in leases}
-    return [
-        row
+    return {
+        id_: lease_until
         for some in _portions(list(tokens))
-        for row in Task.select(Task.id, Task.lease_token, Task.lease_until).where(
-            Task.id.in_(some) & (Task.state == LEASED) & (Task.is_cancelled == False)
+        for id_, token, lease_until in execute(
+            "SELECT id, lease_token, lease_until FROM task"
+            f" WHERE id IN ({_marks(some)}) AND state = ? AND is_cancelled = ?",
+            [*some, LEASED, False],
         )
-        if row.lease_token == tokens[row.id]
-    ]
+        if token == tokens[id_]
+    }
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _portions(ids: Sequence[str]) -> Iterable[Sequence[str]]:
