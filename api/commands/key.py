@@ -28,7 +28,7 @@ def add_parser(commands: Commands) -> None:
         "create",
         _create,
         help_text="Make an API key and print it, and nothing else, on standard output. It can be used at once.",
-        example="RAGD_KEY=$(ragd key create --data ./ragd-data)",
+        example="API_KEY=$(ragd key create --data ./ragd-data)",
     )
     create.add_argument("--user", metavar="EMAIL", help="whose key it is (default: the first user)")
     add_data_options(create)

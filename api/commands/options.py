@@ -2,10 +2,13 @@
 
 import argparse
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from api.settings import Settings
+
+WIDTH = 78
 
 Commands = Any
 """What `ArgumentParser.add_subparsers` returns; argparse gives the type no public name."""
@@ -18,7 +21,7 @@ def add_command(
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help_text[0].lower() + help_text[1:].split(". ")[0].removesuffix("."),
-        description=help_text,
+        description=fill(help_text, WIDTH),
         epilog="example:\n" + "\n".join(f"  {line}" for line in example.splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -66,13 +66,18 @@ def _run(arguments: argparse.Namespace) -> int:
             walk = Walk(server.address, server.key)
             stack.callback(walk.close)
         try:
-            return _walk(walk, arguments.files, arguments.question, console)
+            code = _walk(walk, arguments.files, arguments.question, console)
         except Refused as error:
             raise CommandFailed(str(error)) from error
         except httpx.HTTPError as error:
             raise CommandFailed(
                 f"The server does not answer any more: {error or type(error).__name__}"
             ) from error
+        finally:
+            # A bug shows here, with its traceback; what is wrong with a file is no error of the server's.
+            if errors := server.errors():
+                console.print(errors, style="dim", markup=False, highlight=False, soft_wrap=True)
+    return code
 
 
 def check_arguments(files: Sequence[Path], question: str) -> None:
@@ -110,7 +115,7 @@ def server_flags(
         "http.host": "127.0.0.1",
         "http.port": 0,
         "http.rate_limit_per_minute": 0,
-        "log.level": "WARNING",
+        "log.level": "ERROR",
     }
     if base_url is None:
         if api_key is not None:

@@ -1,6 +1,7 @@
 """What `ragd try` shows: the answer as it comes, and its numbered sources."""
 
 import re
+from difflib import SequenceMatcher
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,7 @@ _UNFINISHED = re.compile(r"\[(?:I(?:D(?::\s?\d*)?)?)?$")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 EXCERPT_LENGTH = 240
+LEAST_AGREEMENT = 8
 
 
 def clean(text: str) -> str:
@@ -62,10 +64,26 @@ def show_sources(console: Console, chunks: list[dict[str, Any]], cited_text: str
         console.print(
             rf"[bold]\[{number}] {name}[/bold]{page}, similarity {chunk['similarity']:.2f}", highlight=False
         )
-        console.print(Padding(Text(excerpt(chunk["content"]), "dim"), (0, 0, 0, 4)))
+        text = Text(excerpt(chunk["content"], _cited_with(number, cited_text)), "dim")
+        console.print(Padding(text, (0, 0, 0, 4), expand=False))
 
 
-def excerpt(content: str) -> str:
-    """The beginning of a chunk on one line."""
+def _cited_with(number: int, cited_text: str) -> str:
+    """What stands before the first citation of the chunk, back to the citation before it."""
+    before = ""
+    for mark in _MARK.finditer(cited_text):
+        if int(mark[1]) + 1 == number:
+            return _MARK.split(cited_text[: mark.start()])[-1] or before
+        before = _MARK.split(cited_text[: mark.start()])[-1] or before
+    return ""
+
+
+def excerpt(content: str, cited: str = "") -> str:
+    """A piece of a chunk on one line, from where it agrees with what cites it; else its beginning."""
     text = clean(" ".join(content.split()))
-    return text if len(text) <= EXCERPT_LENGTH else text[: EXCERPT_LENGTH - 1].rstrip() + "…"
+    cited = clean(" ".join(cited.split()))
+    same = SequenceMatcher(None, text, cited, autojunk=False).find_longest_match()
+    found = same.a if same.size >= LEAST_AGREEMENT else 0
+    start = 0 if found < EXCERPT_LENGTH // 2 else min(found, max(0, len(text) - EXCERPT_LENGTH))
+    piece = text[start : start + EXCERPT_LENGTH]
+    return ("…" if start else "") + piece.strip() + ("…" if start + EXCERPT_LENGTH < len(text) else "")

@@ -22,11 +22,15 @@ STOP_TIMEOUT_S = 8.0
 
 @dataclass(frozen=True, slots=True)
 class ThrowAwayServer:
-    """Where it is, and a key for it. folder: everything that it writes."""
+    """Where it is, and a key for it."""
 
     address: str
     key: str
-    folder: Path
+    log: IO[bytes]
+
+    def errors(self) -> str:
+        """The last lines of its log, which takes errors only."""
+        return _tail(self.log)
 
 
 @contextmanager
@@ -53,7 +57,7 @@ def throw_away_server(config: Path | None, flags: Mapping[str, Any]) -> Iterator
                     "flags": dict(flags),
                 }
                 address, key = _start(process, json.dumps(order), log)
-                yield ThrowAwayServer(address, key, folder)
+                yield ThrowAwayServer(address, key, log)
             finally:
                 _stop(process)
     finally:

@@ -28,4 +28,19 @@ def test_citations_count_from_one() -> None:
 
 def test_a_document_does_not_steer_the_terminal() -> None:
     assert clean("a\x1b[2Jb\x07\u202ec\r\n\td") == "a[2Jbc\n\td"
-    assert excerpt("a\n\n b\x1b]0;title\x07" + "x" * 500) == "a b]0;title" + "x" * 228 + "…"
+    assert excerpt("a\n\n b\x1b]0;title\x07" + "x" * 500) == "a b]0;title" + "x" * 229 + "…"
+
+
+def test_an_excerpt_shows_what_was_cited() -> None:
+    content = "a " * 400 + "The pump delivers 20 litres. " + "b " * 400
+    shown = excerpt(content, "The pump delivers 20 litres.")
+    assert shown.startswith("…The pump delivers 20 litres. b b")
+    assert shown.endswith("…")
+    assert excerpt("The pump delivers 20 litres.", "The pump") == "The pump delivers 20 litres."
+    assert excerpt(content).startswith("a a")
+
+
+@given(st.text(max_size=600), st.text(max_size=100))
+def test_an_excerpt_is_a_piece_of_the_chunk(content: str, cited: str) -> None:
+    shown = excerpt(content, cited).removeprefix("…").removesuffix("…")
+    assert shown in clean(" ".join(content.split()))
