@@ -150,8 +150,8 @@ def _text(content: Any, place: int) -> str:
         return ""
     if isinstance(content, str):
         return content
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, dict)]
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        parts = [part.get("text") for part in content]
         return "\n".join(text for text in parts if isinstance(text, str))
     raise BadArgument(
         f"messages[{place}].content must be a string or an array of parts, got {shown(content)}"

@@ -46,6 +46,10 @@ def test_what_must_be_there() -> None:
             body(messages=[{"role": "user", "content": 1}]),
             "messages[0].content must be a string or an array of parts, got 1",
         ),
+        (
+            body(messages=[{"role": "user", "content": ["x"]}]),
+            "messages[0].content must be a string or an array of parts, got ['x']",
+        ),
     ],
 )
 def test_refusals(sent: dict[str, Any], message: str) -> None:
