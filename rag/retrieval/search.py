@@ -14,9 +14,12 @@ from rag.retrieval.result import DocumentCount, Hit, RetrievalOptions, Retrieval
 from rag.stores.protocol import Candidate, ChunkStore, SearchRequest, SearchResult
 
 # Candidates from each side. Enough that what fusion would put on the first pages is among them
-# (docs/decisions/0012-candidates.md); the same for every page of a size, so that `total` is stable.
+# (docs/decisions/0013-candidates.md); the same for every page of a size, so that `total` is stable.
 _MIN_CANDIDATES = 64
 _MAX_CANDIDATES = 1024
+# More than this is not done on the event loop: about 2 ms of work.
+_INLINE_CHARACTERS = 1000
+_INLINE_CANDIDATES = 200
 # A rerank model is slow: it sees the best of the first ranking.
 _RERANKED = 64
 
@@ -41,7 +44,10 @@ async def retrieve(
     """
     if not question.strip() or not options.dataset_ids:
         return RetrievalResult(0, [], [])
-    parsed = parse_question(question)
+    if len(question) > _INLINE_CHARACTERS:
+        parsed = await asyncio.to_thread(parse_question, question)
+    else:
+        parsed = parse_question(question)
     depth = min(max(_MIN_CANDIDATES, 2 * options.page_size), _MAX_CANDIDATES)
     request = SearchRequest(
         dataset_ids=options.dataset_ids,
@@ -52,7 +58,10 @@ async def retrieve(
         vector_limit=max(1, min(depth, options.top_k)),
     )
     found = await store.search(request)
-    ranked = _rank(parsed, found, options)
+    if len(found.candidates) > _INLINE_CANDIDATES:
+        ranked = await asyncio.to_thread(_rank, parsed, found, options)
+    else:
+        ranked = _rank(parsed, found, options)
     if options.rerank is not None and ranked:
         ranked = await _rerank(store, question, ranked, options)
     kept = _above_threshold(ranked, options)

@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import orjson
 
 from rag.chunks import Chunk, FloatArray, Position
 from rag.errors import StoreFull, StoreUnavailable
@@ -500,12 +502,14 @@ def document_keys(
     connection: sqlite3.Connection, dataset_ids: Sequence[str], document_ids: Sequence[str]
 ) -> list[int]:
     """Keys of the documents' rows that the indexes hold or held a moment ago, ascending."""
-    rows = connection.execute(
-        "SELECT key FROM chunk WHERE dataset_id IN (SELECT value FROM json_each(?))"
-        " AND document_id IN (SELECT value FROM json_each(?)) AND state BETWEEN 1 AND 2 ORDER BY key",
+    (answer,) = connection.execute(
+        "SELECT json_group_array(key) FROM (SELECT key FROM chunk"
+        " WHERE dataset_id IN (SELECT value FROM json_each(?))"
+        " AND document_id IN (SELECT value FROM json_each(?)) AND state BETWEEN 1 AND 2 ORDER BY key)",
         (json.dumps(list(dataset_ids)), json.dumps(list(document_ids))),
-    )
-    return [key for (key,) in rows]
+    ).fetchone()
+    keys: list[int] = orjson.loads(answer)
+    return keys
 
 
 def candidates(
@@ -513,12 +517,13 @@ def candidates(
 ) -> list[Candidate]:
     """What scoring needs of rows; scores: key to (cosine, text score). Deleted rows are left out."""
     allowed = set(dataset_ids)
-    rows = connection.execute(
-        "SELECT c.key, c.id, c.dataset_id, c.document_id, c.document_name, p.words, p.title_words,"
-        f" p.keyword_words, p.question_words, c.parent_id FROM {_CHUNK_TABLES}"
-        " WHERE c.key IN (SELECT value FROM json_each(?)) AND c.state BETWEEN 1 AND 2",
+    rows = _one_answer(
+        connection,
+        "c.key, c.id, c.dataset_id, c.document_id, c.document_name, p.words, p.title_words,"
+        " p.keyword_words, p.question_words, c.parent_id",
+        "c.key IN (SELECT value FROM json_each(?)) AND c.state BETWEEN 1 AND 2",
         (json.dumps(list(scores)),),
-    ).fetchall()
+    )
     return [
         Candidate(
             key, id_, dataset_id, document_id, name, *scores[key], words, title, keyword, question, parent
@@ -528,11 +533,27 @@ def candidates(
     ]
 
 
+def _one_answer(
+    connection: sqlite3.Connection, columns: str, where: str, parameters: Sequence[object]
+) -> list[list[Any]]:
+    """All rows as one row of JSON.
+
+    sqlite3 gives the interpreter's lock back and takes it again for every row; with other threads at work
+    each of these can wait for the switch interval (5 ms). One row is one wait.
+    """
+    (answer,) = connection.execute(
+        f"SELECT json_group_array(json_array({columns})) FROM {_CHUNK_TABLES} WHERE {where}", parameters
+    ).fetchone()
+    rows: list[list[Any]] = orjson.loads(answer)
+    return rows
+
+
 def fetch(connection: sqlite3.Connection, keys: Sequence[int]) -> dict[int | str, Chunk]:
     """Chunks by key, without vectors; replaced ones too, deleted ones not."""
-    rows = connection.execute(
-        f"SELECT {_CHUNK_COLUMNS} FROM {_CHUNK_TABLES}"
-        " WHERE c.key IN (SELECT value FROM json_each(?)) AND c.state BETWEEN 1 AND 2",
+    rows = _one_answer(
+        connection,
+        _CHUNK_COLUMNS,
+        "c.key IN (SELECT value FROM json_each(?)) AND c.state BETWEEN 1 AND 2",
         (json.dumps(list(keys)),),
     )
     return {row[-1]: _chunk(row) for row in rows}
