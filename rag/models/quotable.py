@@ -16,6 +16,7 @@ _ROW = re.compile(r"<tr\b[^>]*>(.*?)(?=<tr\b|</table|\Z)", re.DOTALL | re.IGNORE
 _CELL = re.compile(r"<(t[hd])\b[^>]*>(.*?)(?=<t[hdr]\b|</t[rhd]|</table|\Z)", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,500}>")
 _SPACE = re.compile(r"\s+")
+_HEADING_MARK = re.compile(r"\A#{1,6} ")
 
 _CLAUSE_BREAK = re.compile(r"(?<=[,;:，、；：])\s*")
 
@@ -33,7 +34,7 @@ def split_quotables(content: str) -> list[Quotable]:
     """Sentences and table rows of a passage, in order, at most 400."""
     pieces: list[Quotable] = []
     for text, is_row in _pieces(content):
-        line = _SPACE.sub(" ", text).strip()
+        line = _HEADING_MARK.sub("", _SPACE.sub(" ", text).strip())
         if any(character.isalnum() for character in line):
             pieces.append(Quotable(line, len(pieces), is_row))
         if len(pieces) == _MOST_PIECES:

@@ -16,7 +16,7 @@ from rag.models.builtin_embedding import BuiltinEmbedding
 from rag.models.protocol import ChatPassage
 from rag.models.quotable import Quotable, split_quotables
 from rag.text.languages import detect
-from rag.text.tokenizer import Token, is_stop_word, tokens
+from rag.text.tokenizer import Token, content_tokens, tokens
 
 _COVERAGE_SHARE = 0.5
 _COSINE_SHARE = 0.3
@@ -89,18 +89,14 @@ def score_sentences(
 def count_content_words(text: str) -> int:
     """Words that say something about a topic."""
     language = detect(text)
-    return sum(not is_stop_word(token, language) for token in tokens(text))
+    return len(content_tokens(list(tokens(text)), language))
 
 
 def _words_of(text: str, weight: float) -> list[_Word]:
     found = list(tokens(text[: _MOST_PASSAGE_CHARACTERS // 10]))
-    chosen = _content(found, detect(text)) or found
+    chosen = content_tokens(found, detect(text)) or found
     by_surface = {token.surface: _Word(token.surface, frozenset(token.terms), weight) for token in chosen}
     return list(by_surface.values())
-
-
-def _content(found: Sequence[Token], language: str) -> list[Token]:
-    return [token for token in found if not is_stop_word(token, language)]
 
 
 def _share(terms: frozenset[str], held: set[str]) -> float:
@@ -115,7 +111,7 @@ def _held_words(
     rows: list[list[int]] = []
     language = detect(" ".join(word.text for word in words))
     for found in token_lists:
-        surfaces = [token.surface for token in _content(found, language)]
+        surfaces = [token.surface for token in content_tokens(found, language)]
         rows.append([columns.setdefault(surface, len(columns)) for surface in surfaces])
     held = np.zeros((len(token_lists), len(words)), dtype=np.float32)
     if not columns:

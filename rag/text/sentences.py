@@ -2,7 +2,10 @@
 
 import re
 
-_FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+# What is never cut nor joined with its neighbours: a code fence, a heading of markdown.
+_BLOCK = re.compile(
+    r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)|^[ \t]{0,3}#{1,6}[ \t][^\n]*$", re.MULTILINE | re.DOTALL
+)
 
 # A sentence ends after Chinese marks anywhere, after Latin ones before white space, and at a line's end
 # where the next line starts anew (blank line, list item, heading, table) or the line ended in a mark.
@@ -24,16 +27,16 @@ _NEXT_LOWER = re.compile(r"\s+[a-z,;:]")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Where the sentences stand, in order, without the white space around them; a code fence is one.
+    """Where the sentences stand, in order, without the white space around them; a code fence is one, a heading too.
 
     Joined with what lies between, they are the text: nothing but white space is left out.
     """
     spans: list[tuple[int, int]] = []
     start = 0
-    for fence in _FENCE.finditer(text):
-        _add_spans(text, start, fence.start(), spans)
-        _add(text, fence.start(), fence.end(), spans)
-        start = fence.end()
+    for block in _BLOCK.finditer(text):
+        _add_spans(text, start, block.start(), spans)
+        _add(text, block.start(), block.end(), spans)
+        start = block.end()
     _add_spans(text, start, len(text), spans)
     return spans
 

@@ -8,7 +8,7 @@ joined, the whole.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -244,3 +244,36 @@ def is_stop_word(token: Token, language: str = "en") -> bool:
     if len(surface) > 1 and surface.isupper() and surface.isalpha():
         return False
     return fold(surface.lower()) in stop_words(language)
+
+
+# What is measured after "how": it names the kind of answer, and texts that hold the answer rarely say it.
+_MEASURES = frozenset(
+    (
+        "big",
+        "deep",
+        "far",
+        "fast",
+        "heavy",
+        "high",
+        "large",
+        "long",
+        "often",
+        "old",
+        "quickly",
+        "soon",
+        "tall",
+        "wide",
+    )
+)
+
+
+def content_tokens(found: Sequence[Token], language: str = "en") -> list[Token]:
+    """The words that say what a question is about: no stop words, and of "how long" neither."""
+    previous = ""
+    kept: list[Token] = []
+    for token in found:
+        surface = token.surface.lower()
+        if not is_stop_word(token, language) and not (previous == "how" and surface in _MEASURES):
+            kept.append(token)
+        previous = surface
+    return kept

@@ -39,3 +39,14 @@ def test_nothing_is_lost_but_white_space(text: str) -> None:
     assert all(start < end for start, end in spans)
     assert all(a[1] <= b[0] for a, b in pairwise(spans))
     assert re.sub(r"\s", "", "".join(text[a:b] for a, b in spans)) == re.sub(r"\s", "", text)
+
+
+def test_a_heading_is_a_sentence_of_its_own() -> None:
+    text = "# Manual\n## Warranty\nThe warranty lasts\ntwo years. It is free.\n### End"
+    assert split_sentences(text) == [
+        "# Manual",
+        "## Warranty",
+        "The warranty lasts\ntwo years.",
+        "It is free.",
+        "### End",
+    ]

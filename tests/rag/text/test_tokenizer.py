@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.text.tokenizer import is_stop_word, tokens, words
+from rag.text.tokenizer import content_tokens, is_stop_word, tokens, words
 
 
 def terms(text: str) -> set[str]:
@@ -91,3 +91,15 @@ def test_a_megabyte_is_bounded_in_time(unit: str) -> None:
     started = time.perf_counter()
     words(unit * (1_000_000 // len(unit)))
     assert time.perf_counter() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("question", "content"),
+    [
+        ("How long does the warranty last?", ["warranty", "last"]),
+        ("The long road home", ["long", "road", "home"]),
+        ("合同有效期是多久？", ["合同", "有效期"]),
+    ],
+)
+def test_words_that_name_the_kind_of_answer_are_not_content(question: str, content: list[str]) -> None:
+    assert [token.surface.lower() for token in content_tokens(list(tokens(question)))] == content
