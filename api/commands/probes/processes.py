@@ -1,6 +1,8 @@
 """Probes of what runs: port, running server, workers."""
 
 import asyncio
+import tempfile
+from pathlib import Path
 
 import httpx
 
@@ -43,7 +45,12 @@ async def _probe_server(settings: Settings, server: str) -> Finding:
 
 
 async def probe_workers(settings: Settings) -> Finding:
-    """Whether a worker process can be started."""
+    """Whether a worker process can be started; on a folder of its own, since a worker opens the chunk store."""
+    with tempfile.TemporaryDirectory(prefix="ragd-check-") as folder:
+        return await _probe_workers(settings.model_copy(update={"data_dir": Path(folder)}))
+
+
+async def _probe_workers(settings: Settings) -> Finding:
     forks = ForkServer(settings)
     try:
         async with asyncio.timeout(TIMEOUT_S):
