@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 RETRY_DELAYS_S = (2.0, 10.0, 30.0)
 MAX_BUSY_COUNT = 20
 """A model or store that is busy more often than this counts as failed."""
-_LONGEST_BUSY_S = 120.0
+LONGEST_BUSY_S = 120.0
 
 
 class Endings:
@@ -149,7 +149,7 @@ class Endings:
             await self.try_again(run, text)
             return
         delay_s = min(
-            _LONGEST_BUSY_S, retry_after_s if retry_after_s is not None else 1.0 * 2 ** min(count, 6)
+            LONGEST_BUSY_S, retry_after_s if retry_after_s is not None else 1.0 * 2 ** min(count, 6)
         )
         await self._queue_again(run, f"{text} Trying again in {delay_s:g} s.", delay_s, is_counted=False)
 
@@ -162,6 +162,7 @@ class Endings:
         )
         if is_held:
             self.tally.retried += 1
+            asyncio.get_running_loop().call_later(delay_s, self._queue.poke)
         else:
             await self.clean_up(run.lease)
 
@@ -198,7 +199,7 @@ class Endings:
 
     async def _discard(self, lease: Lease) -> None:
         """Drop what this and earlier runs of the task staged; a later publish would drop it as well."""
-        for run_id in [lease.run_id, *lease.earlier_run_ids[-3:]]:
+        for run_id in [lease.run_id, *lease.earlier_run_ids]:
             try:
                 await patiently(lambda run_id=run_id: self._store.discard(run_id))  # type: ignore[misc]
             except StoreError:

@@ -244,6 +244,8 @@ class Supervisor:
 
     async def _keep(self, slot: _Slot) -> None:
         """Keep a worker in the slot."""
+        self._take_back(slot, None)  # after a stumble: what its last worker had
+        slot.is_retiring = False
         pause_s = 0.0
         while True:
             started = time.monotonic()

@@ -38,6 +38,7 @@ from rag.stores.protocol import ChunkStore
 
 _LOOK_EVERY_S = 0.05
 _REPORT_EVERY_S = 0.4
+_LONGEST_TEXT = 20_000
 READING_SHARE = 0.85
 """Of the progress of a parse: reading, embedding and staging go hand in hand; publishing is the rest."""
 
@@ -110,18 +111,18 @@ class _Worker:
         except Cancelled:
             return {"cancelled": True}
         except MemoryError:
-            return {"failed": "memory", "text": "", "trace": traceback.format_exc(limit=-8)}
+            return {"failed": "memory", "text": "", "trace": _clean(traceback.format_exc(limit=-8))}
         except (ParseError, UnknownChunkMethod, ModelNotFound, ModelRefused) as error:
-            return {"failed": "refused", "text": str(error)}
+            return {"failed": "refused", "text": _clean(str(error))}
         except ModelBusy as error:
-            return {"failed": "busy", "text": str(error), "retry_after_s": error.retry_after_s}
+            return {"failed": "busy", "text": _clean(str(error)), "retry_after_s": error.retry_after_s}
         except (StoreUnavailable, StoreFull) as error:
-            return {"failed": "busy", "text": str(error), "retry_after_s": None}
+            return {"failed": "busy", "text": _clean(str(error)), "retry_after_s": None}
         except RagError as error:
-            return {"failed": "error", "text": str(error)}
+            return {"failed": "error", "text": _clean(str(error))}
         except Exception as error:  # noqa: BLE001 - whatever a parser raises is told, and costs this document alone
             text = f"An unexpected error stopped the parsing ({type(error).__name__}); the server's log has the details."
-            return {"failed": "error", "text": text, "trace": traceback.format_exc(limit=-20)}
+            return {"failed": "error", "text": text, "trace": _clean(traceback.format_exc(limit=-20))}
 
     async def _parse(self, job: dict[str, Any]) -> dict[str, Any]:
         store = await self.open_store()
@@ -181,7 +182,7 @@ class _Worker:
         """Tell the progress now and then; texts wait for it."""
         self._check(job)
         if text:
-            self._lines.append(progress_line(text))
+            self._lines.append(progress_line(_clean(text)))
         now = time.monotonic()
         if now - self._reported_at < _REPORT_EVERY_S:
             return
@@ -211,6 +212,11 @@ class _MemoryLimit:
     def __exit__(self, *_exit: object) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (self._soft, hard))
+
+
+def _clean(text: str) -> str:
+    """Text that JSON takes and a reader can bear; files and endpoints may have written it."""
+    return text[:_LONGEST_TEXT].encode("utf-8", "replace").decode()
 
 
 def _statm() -> list[int]:

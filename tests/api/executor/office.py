@@ -71,7 +71,7 @@ class Office:
             now = now_ms()
             dataset = Dataset.create(
                 id=new_id(), create_time=now, update_time=now, tenant_id="t" * 32, created_by="t" * 32,
-                name="d", name_key=new_id(), embedding_model="wordllama-256@Builtin", **values,
+                name="d", name_key=new_id(), **{"embedding_model": "wordllama-256@Builtin", **values},
             )  # fmt: skip
             return str(dataset.id)
 
@@ -166,12 +166,12 @@ class Office:
 
 
 @asynccontextmanager
-async def open_office(data_dir: Path, **executor: Any) -> AsyncIterator[Office]:
+async def open_office(data_dir: Path, role: Any = "owner", **executor: Any) -> AsyncIterator[Office]:
     settings = office_settings(data_dir, **executor)
     async with AsyncExitStack() as stack:
         db = await stack.enter_async_context(open_database(data_dir / "ragd.sqlite", 512))
         storage = await stack.enter_async_context(open_storage(settings))
-        store = await stack.enter_async_context(open_embedded_store(chunk_folder(settings), role="owner"))
+        store = await stack.enter_async_context(open_embedded_store(chunk_folder(settings), role=role))
         queue = DatabaseQueue(db, settings.executor.lease_s)
         office = Office(settings, db, store, storage, queue, DocumentLocks())
         await office.add_dataset()

@@ -166,10 +166,10 @@ async def test_nothing_is_left_after_closing(office: Office) -> None:
 
 
 @contextmanager
-def serving(data_dir: Path) -> Iterator[psutil.Process]:
+def serving(data_dir: Path, role: str = "owner") -> Iterator[psutil.Process]:
     """An executor on the folder in a process of its own."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.api.executor.serve_office", str(data_dir)], stdout=subprocess.PIPE
+        [sys.executable, "-m", "tests.api.executor.serve_office", str(data_dir), role], stdout=subprocess.PIPE
     )
     try:
         assert process.stdout is not None
