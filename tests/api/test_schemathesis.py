@@ -38,6 +38,7 @@ def ids(api: Api) -> dict[str, str]:
     document = api.add_document(dataset_id, "things.txt", b"Things are found in the drawer.")
     chat = api.post("/chats", json={"name": "c", "dataset_ids": [dataset_id]})["data"]
     return {
+        "asset": "start.js",
         "dataset_id": dataset_id,
         "document_id": document["id"],
         "chunk_id": api.chunks(dataset_id, document["id"])["chunks"][0]["id"],
