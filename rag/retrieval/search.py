@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,9 +18,8 @@ from rag.stores.protocol import Candidate, ChunkStore, SearchRequest, SearchResu
 # (docs/decisions/0013-candidates.md); the same for every page of a size, so that `total` is stable.
 _MIN_CANDIDATES = 64
 _MAX_CANDIDATES = 1024
-# More than this is not done on the event loop: about 2 ms of work.
+# A longer question is not read on the event loop: about 2 ms of work.
 _INLINE_CHARACTERS = 1000
-_INLINE_CANDIDATES = 200
 # A rerank model is slow: it sees the best of the first ranking.
 _RERANKED = 64
 
@@ -57,15 +57,18 @@ async def retrieve(
         text_limit=depth,
         vector_limit=max(1, min(depth, options.top_k)),
     )
-    found = await store.search(request)
-    if len(found.candidates) > _INLINE_CANDIDATES:
-        ranked = await asyncio.to_thread(_rank, parsed, found, options)
-    else:
-        ranked = _rank(parsed, found, options)
-    if options.rerank is not None and ranked:
-        ranked = await _rerank(store, question, ranked, options)
+    ranked: list[_Ranked] = []
+
+    def choose(found: SearchResult) -> list[int | str]:
+        ranked.extend(_rank(parsed, found, options))
+        wanted = ranked[: _rerank_count(options)] if options.rerank is not None else _on_page(ranked, options)
+        return [hit.candidate.key for hit in wanted]
+
+    chunks = await store.search_and_fetch(request, choose)
+    if options.rerank is not None:
+        ranked = await _rerank(chunks, question, ranked, options)
     kept = _above_threshold(ranked, options)
-    hits = await _page(store, parsed, kept, options)
+    hits = await _page(store, chunks, parsed, _on_page(ranked, options), options)
     return RetrievalResult(len(kept), hits, _count_documents(kept))
 
 
@@ -100,14 +103,16 @@ def _other_words(candidate: Candidate) -> str:
     return f"{candidate.title_words} {candidate.keyword_words} {candidate.question_words}"
 
 
+def _rerank_count(options: RetrievalOptions) -> int:
+    return max(_RERANKED, options.page_size)
+
+
 async def _rerank(
-    store: ChunkStore, question: str, ranked: list[_Ranked], options: RetrievalOptions
+    chunks: Mapping[int | str, Chunk], question: str, ranked: list[_Ranked], options: RetrievalOptions
 ) -> list[_Ranked]:
     """The best again, with the rerank model's score in place of the cosine; the others are left out."""
     assert options.rerank is not None
-    best = ranked[: max(_RERANKED, options.page_size)]
-    chunks = await store.fetch([hit.candidate.key for hit in best])
-    best = [hit for hit in best if hit.candidate.key in chunks]
+    best = [hit for hit in ranked[: _rerank_count(options)] if hit.candidate.key in chunks]
     if not best:
         return []
     scores = await options.rerank(question, [chunks[hit.candidate.key].content for hit in best])
@@ -125,14 +130,18 @@ def _above_threshold(ranked: list[_Ranked], options: RetrievalOptions) -> list[_
     return [hit for hit in ranked if hit.similarity >= options.similarity_threshold]
 
 
-async def _page(
-    store: ChunkStore, question: Question, kept: list[_Ranked], options: RetrievalOptions
-) -> list[Hit]:
+def _on_page(ranked: list[_Ranked], options: RetrievalOptions) -> list[_Ranked]:
     start = (options.page - 1) * options.page_size
-    ranked = kept[start : start + options.page_size]
-    if not ranked:
-        return []
-    chunks = await store.fetch([hit.candidate.key for hit in ranked])
+    return _above_threshold(ranked, options)[start : start + options.page_size]
+
+
+async def _page(
+    store: ChunkStore,
+    chunks: Mapping[int | str, Chunk],
+    question: Question,
+    ranked: list[_Ranked],
+    options: RetrievalOptions,
+) -> list[Hit]:
     hits = [
         Hit(chunk, hit.similarity, hit.vector, hit.term)
         for hit in ranked

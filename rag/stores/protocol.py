@@ -1,6 +1,6 @@
 """What a chunk store promises. One conformance suite (`tests/rag/stores/suite.py`) holds every store to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -70,6 +70,10 @@ class SearchResult:
     candidates: list[Candidate]
     chunk_count: int = 0
     document_frequencies: Mapping[str, int] = field(default_factory=dict)
+
+
+Choose = Callable[[SearchResult], Sequence[int | str]]
+"""Ranks what a search found; returns the keys of the candidates whose chunks are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,13 @@ class ChunkStore(Protocol):
 
         Each candidate once, with its cosine also where only the words found it. During a re-parse a search
         finds a document's old chunks or its new ones.
+        """
+
+    async def search_and_fetch(self, request: SearchRequest, choose: Choose) -> dict[int | str, Chunk]:
+        """`search`, and `fetch` of what `choose` picks from the result, as one step.
+
+        choose: called once, on a thread that may be kept busy; it must not use the store. What it raises
+        comes out here.
         """
 
     async def fetch(self, keys: Sequence[int | str]) -> dict[int | str, Chunk]:

@@ -22,6 +22,7 @@ from rag.stores.embedded.channel import OwnerChannel, WriterChannel
 from rag.stores.embedded.projection import Projection, View
 from rag.stores.protocol import (
     Candidate,
+    Choose,
     ChunkPage,
     QueryTerm,
     SearchRequest,
@@ -103,7 +104,9 @@ class EmbeddedStore:
             vector = np.zeros(dimension, np.float32)
             vector[:1] = 1.0
             terms = [QueryTerm("a", 0.5), QueryTerm("1", 0.5)]
-            self._search(SearchRequest([dataset_id], terms, vector, text_limit=16, vector_limit=64))
+            request = SearchRequest([dataset_id], terms, vector, text_limit=16, vector_limit=64)
+            with self._reading() as connection:
+                self._search(connection, request)
 
     async def close(self) -> None:
         """Stop. What was acknowledged is durable."""
@@ -331,24 +334,34 @@ class EmbeddedStore:
     async def search(self, request: SearchRequest) -> SearchResult:
         """The union of the best by words and the best by vector among available chunks."""
         self._view()
-        return await self._run(self._pool, lambda: self._search(request))
+        return await self._read(lambda connection: self._search(connection, request))
 
-    def _search(self, request: SearchRequest) -> SearchResult:
+    async def search_and_fetch(self, request: SearchRequest, choose: Choose) -> dict[int | str, Chunk]:
+        """`search`, and `fetch` of what `choose` picks from the result, in one job and one state of the database."""
+        self._view()
+
+        def work(connection: Connection) -> dict[int | str, Chunk]:
+            keys = choose(self._search(connection, request))
+            return truth.fetch(connection, [int(key) for key in keys]) if keys else {}
+
+        return await self._read(work)
+
+    def _search(self, connection: Connection, request: SearchRequest) -> SearchResult:
+        # Before anything is read: a state of the database that is older than the view has not what it finds.
         view = self._view()
         if not request.dataset_ids or (request.document_ids is not None and not request.document_ids):
             return SearchResult([], view.searcher.num_docs)
-        with self._reading() as connection:
-            texts = self._search_words(view, request)
-            cosines = _search_vectors(connection, view, request, list(texts))
-            scores = {key: (cosines.get(key, 0.0), texts.get(key, 0.0)) for key in {**texts, **cosines}}
-            found: list[Candidate] = truth.candidates(connection, scores, request.dataset_ids)
+        texts = self._search_words(view, request)
+        cosines = _search_vectors(connection, view, request, list(texts))
+        scores = {key: (cosines.get(key, 0.0), texts.get(key, 0.0)) for key in {**texts, **cosines}}
+        found: list[Candidate] = truth.candidates(connection, scores, request.dataset_ids)
         frequencies = {term.text: view.searcher.doc_freq("content", term.text) for term in request.terms}
         return SearchResult(found, view.searcher.num_docs, frequencies)
 
     def search_and_fetch_blocking(self, request: SearchRequest, hit_count: int) -> list[Chunk]:
         """Candidates and the first of their chunks, in the calling thread: what benchmarks call the engine."""
-        candidates = self._search(request).candidates
         with self._reading() as connection:
+            candidates = self._search(connection, request).candidates
             return list(truth.fetch(connection, [int(each.key) for each in candidates[:hit_count]]).values())
 
     def _search_words(self, view: View, request: SearchRequest) -> dict[int, float]:

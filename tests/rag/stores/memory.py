@@ -8,6 +8,7 @@ import numpy as np
 from rag.chunks import Chunk, FloatArray
 from rag.stores.protocol import (
     Candidate,
+    Choose,
     ChunkPage,
     QueryTerm,
     SearchRequest,
@@ -171,6 +172,9 @@ class MemoryChunkStore:
             term.text: sum(term.text in row.words.split() for row in searched) for term in request.terms
         }
         return SearchResult(candidates, len(searched), frequencies)
+
+    async def search_and_fetch(self, request: SearchRequest, choose: Choose) -> dict[int | str, Chunk]:
+        return await self.fetch(choose(await self.search(request)))
 
     async def fetch(self, keys: Sequence[int | str]) -> dict[int | str, Chunk]:
         return {key: _bare(self._rows[key]) for key in keys if key in self._rows}

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from rag.chunks import Chunk, FloatArray
-from rag.stores.protocol import Candidate, ChunkStore, QueryTerm, SearchRequest, StoreCounts
+from rag.stores.protocol import (
+    Candidate,
+    ChunkStore,
+    QueryTerm,
+    SearchRequest,
+    SearchResult,
+    StoreCounts,
+)
 
 DIMENSION = 8
 
@@ -104,6 +111,27 @@ class ChunkStoreSuite:
         await store.upsert([chunk(f"c{i}", "same " * (i + 1), vector=vector(1, i / 10)) for i in range(10)])
         assert len(await found(store, "same", text_limit=3)) == 3
         assert set(await found(store, query=vector(1), vector_limit=2)) == {"c0", "c1"}
+
+    async def test_search_and_fetch_gives_what_was_chosen(self, store: ChunkStore) -> None:
+        await store.upsert([chunk(f"c{i}", "same", content=f"Text {i}.") for i in range(5)])
+        seen: list[set[str]] = []
+
+        def choose(result: SearchResult) -> list[int | str]:
+            seen.append({candidate.id for candidate in result.candidates})
+            return [candidate.key for candidate in result.candidates if candidate.id in ("c1", "c3")]
+
+        request = SearchRequest(["set"], terms("same"), None)
+        chunks = await store.search_and_fetch(request, choose)
+        assert seen == [{"c0", "c1", "c2", "c3", "c4"}]
+        assert {each.content for each in chunks.values()} == {"Text 1.", "Text 3."}
+        assert await store.search_and_fetch(request, lambda result: []) == {}
+
+        def fail(result: SearchResult) -> list[int | str]:
+            raise LookupError("cannot choose")
+
+        with pytest.raises(LookupError, match="cannot choose"):
+            await store.search_and_fetch(request, fail)
+        assert set(await found(store, "same")) == {"c0", "c1", "c2", "c3", "c4"}
 
     async def test_same_id_replaces(self, store: ChunkStore) -> None:
         await store.upsert([chunk("a", "old")])

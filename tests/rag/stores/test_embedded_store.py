@@ -61,7 +61,7 @@ class Pair:
         self._owner, self._writer = owner, writer
 
     def __getattr__(self, name: str) -> Any:
-        is_search = name in {"search", "fetch", "rebuild", "health"}
+        is_search = name in {"search", "search_and_fetch", "fetch", "rebuild", "health"}
         return getattr(self._owner if is_search else self._writer, name)
 
 
