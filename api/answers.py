@@ -10,18 +10,20 @@ import orjson
 from api.auth import Caller
 from api.db.database import Database
 from api.db.datasets import find_datasets
-from api.db.metadata import documents_matching, metadata_of_documents
+from api.db.metadata import documents_matching, metadata_of_datasets, metadata_of_documents
 from api.db.models import Chat, Dataset
 from api.errors import AppError, NotFound, Refused
 from api.permissions import Right, get_datasets, right_to
 from api.search import Searcher, SearchScope, bare_model
 from rag.answering.events import AnswerEvent
+from rag.answering.helpers import Helpers
 from rag.answering.pipeline import answer
+from rag.answering.prompts import Prompts
 from rag.answering.reference import Reference
 from rag.answering.request import AnswerRequest, ChatSettings, PassageQuery, PromptVariable
 from rag.errors import MixedEmbeddings, RagError
-from rag.models.catalog import ModelCatalog
-from rag.models.protocol import Message
+from rag.models.catalog import BUILTIN_PROVIDER, ModelCatalog
+from rag.models.protocol import ChatModel, Message
 from rag.retrieval.metadata_filter import has_conditions
 from rag.retrieval.result import RetrievalOptions, RetrievalResult
 
@@ -95,7 +97,7 @@ def plan_answer(
 
 
 def _manual_condition(stored: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A chat's own filter in the form of a request's; other methods need a stage that is not there yet."""
+    """A chat's own filter in the form of a request's; the other methods are a stage of the answer."""
     filters = stored.get("manual")
     if stored.get("method") != "manual" or not isinstance(filters, list) or not filters:
         return None
@@ -123,16 +125,35 @@ def _settings(chat: Chat, config: Mapping[str, Any]) -> ChatSettings:
         similarity_threshold=chat.similarity_threshold,
         vector_similarity_weight=chat.vector_similarity_weight,
         llm=llm,
+        refine_multiturn=bool(config.get("refine_multiturn")),
+        keyword=bool(config.get("keyword")),
+        cross_languages=config.get("cross_languages") or (),
+        meta_data_filter=orjson.loads(chat.meta_data_filter),
     )
+
+
+def instructed(model: ChatModel) -> ChatModel | None:
+    """The model, if it does what it is told: the built-in answerer quotes sentences and does nothing else."""
+    return None if model.name.rpartition("@")[2] == BUILTIN_PROVIDER else model
 
 
 class Answerer:
     """Asks the model of a chat, with what its datasets hold."""
 
-    def __init__(self, db: Database, searcher: Searcher, models: ModelCatalog) -> None:
+    def __init__(
+        self,
+        db: Database,
+        searcher: Searcher,
+        models: ModelCatalog,
+        *,
+        prompts: Prompts | None = None,
+        step_timeout_s: float = 30.0,
+    ) -> None:
         self._db = db
         self._searcher = searcher
         self._models = models
+        self._prompts = prompts or Prompts()
+        self._step_timeout_s = step_timeout_s
 
     async def answer(
         self,
@@ -166,12 +187,28 @@ class Answerer:
             document_metadata=metadata.by_document,
         )
         embedding = self._models.embedding(plan.datasets[0].embedding_model) if plan.datasets else None
+        model = self._models.chat(plan.model_id)
         events = answer(
-            request, retrieve=retrieve, chat_model=self._models.chat(plan.model_id), embedding=embedding
+            request,
+            retrieve=retrieve,
+            chat_model=model,
+            embedding=embedding,
+            helpers=self._helpers(plan, model),
         )
         async with aclosing(events):  # type: ignore[type-var]
             async for event in events:
                 yield event
+
+    def _helpers(self, plan: AnswerPlan, model: ChatModel) -> Helpers:
+        async def load_metadata() -> Mapping[str, Mapping[str, Any]]:
+            return await self._db.read(metadata_of_datasets, [dataset.id for dataset in plan.datasets])
+
+        return Helpers(
+            instructed=instructed(model),
+            load_metadata=load_metadata,
+            prompts=self._prompts,
+            step_timeout_s=self._step_timeout_s,
+        )
 
     async def _search(self, plan: AnswerPlan, query: PassageQuery) -> RetrievalResult:
         if not plan.datasets or query.top_n == 0 or query.document_ids == []:

@@ -161,6 +161,19 @@ def setting_fields(model: type[BaseModel] = Settings, prefix: str = "") -> Itera
             yield from setting_fields(kind, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field
+class AnsweringSettings(Section):
+    """Answers of chats."""
+
+    prompts_dir: Path | None = Field(
+        None, description="folder with prompts that replace the built-in ones of the same file names"
+    )
+    step_timeout_s: float = Field(
+        30,
+        gt=0,
+        description="seconds that one model call before the answer may take (rewriting, keywords, ...)",
+    )
+
+
 
 
 def env_name(path: str) -> str:
@@ -177,6 +190,7 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> None:
     *groups, leaf = path.split(".")
     for group in groups:
         tree = tree.setdefault(group, {})
+    answering: AnsweringSettings = AnsweringSettings()
     tree[leaf] = value
 
 

@@ -33,9 +33,10 @@ from api.search import Searcher
 from api.secrets import Vault, load_secret
 from api.sessions.completions import CompletionService
 from api.sessions.service import SessionService
-from api.settings import Settings
+from api.settings import Settings, SettingsError
 from api.storage import open_storage
 from api.storage.protocol import FileStorage
+from rag.answering.prompts import BadPrompt, Prompts, open_prompts
 from rag.models.catalog import ModelCatalog
 from rag.stores.embedded import open_embedded_store
 from rag.stores.protocol import ChunkStore
@@ -121,7 +122,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         db, chunks, models = parts.db, parts.chunks, parts.models
         purger = Purger(db, chunks, parts.storage)
         searcher = Searcher(chunks, models)
-        answerer = Answerer(db, searcher, models)
+        answerer = Answerer(
+            db,
+            searcher,
+            models,
+            prompts=_open_prompts(settings),
+            step_timeout_s=settings.answering.step_timeout_s,
+        )
         completions = CompletionService(db, answerer)
         stack.push_async_callback(completions.close)
         locks = DocumentLocks()
@@ -148,3 +155,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             executor=executor,
             closing=asyncio.Event(),
         )
+
+
+def _open_prompts(settings: Settings) -> Prompts:
+    try:
+        return open_prompts(settings.answering.prompts_dir)
+    except BadPrompt as error:
+        raise SettingsError(f"answering.prompts_dir: {error}") from error

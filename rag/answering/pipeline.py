@@ -1,9 +1,8 @@
 """An answer, from question to citations: stages over one state, then the model's stream as events."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
 
 from rag.answering.citations import CitedText, cite
 from rag.answering.events import (
@@ -18,51 +17,24 @@ from rag.answering.events import (
     Usage,
 )
 from rag.answering.failures import failure_of
-from rag.answering.history import clean_history
-from rag.answering.prompt import (
-    KNOWLEDGE,
-    Knowledge,
-    build_knowledge,
-    cap_max_tokens,
-    fill_variables,
-    fit_messages,
-    knowledge_budget,
-)
-from rag.answering.prompts import PromptLanguage, load_prompt
-from rag.answering.reference import Reference, build_reference
-from rag.answering.request import AnswerRequest, PassageQuery, Retrieve
+from rag.answering.helpers import Helpers
+from rag.answering.prompt import cap_max_tokens
+from rag.answering.prompts import PromptLanguage
+from rag.answering.reference import Reference
+from rag.answering.request import AnswerRequest, Retrieve
+from rag.answering.stages.conditions import filter_by_metadata, wants_conditions
+from rag.answering.stages.keywords import find_keywords, wants_keywords
+from rag.answering.stages.passages import find_passages
+from rag.answering.stages.prompting import build_prompt
+from rag.answering.stages.question import read_question, read_variables
+from rag.answering.stages.refine import refine_question, wants_refining
+from rag.answering.stages.translate import translate_question, wants_translation
+from rag.answering.state import AnswerState, Stage
 from rag.answering.thinking import ThinkingSplitter
-from rag.errors import MissingVariable, ModelError
-from rag.models.protocol import ChatDelta, ChatModel, ChatPassage, ChatRequest, EmbeddingModel, Message
-from rag.text.languages import is_chinese
+from rag.answering.together import together
+from rag.errors import ModelError
+from rag.models.protocol import ChatDelta, ChatModel, ChatPassage, ChatRequest, EmbeddingModel
 from rag.text.tokens import count_tokens
-
-
-@dataclass(slots=True)
-class AnswerState:
-    """What the stages have found so far."""
-
-    request: AnswerRequest
-    retrieve: Retrieve
-    chat_model: ChatModel
-    embedding: EmbeddingModel | None
-    history: list[Message] = field(default_factory=list)
-    question: str = ""
-    language: PromptLanguage = "en"
-    values: dict[str, str] = field(default_factory=dict)
-    reference: Reference | None = None
-    knowledge: Knowledge = field(default_factory=lambda: Knowledge("", 0))
-    plain_system: str = ""  # the system prompt without the knowledge, for the reply's `prompt`
-    messages: list[Message] = field(default_factory=list)
-    timings_ms: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def is_citing(self) -> bool:
-        """Whether this answer cites."""
-        return self.request.quote and self.request.settings.show_quote and self.knowledge.entry_count > 0
-
-
-Stage = Callable[[AnswerState], Awaitable[None]]
 
 
 async def answer(
@@ -71,6 +43,7 @@ async def answer(
     retrieve: Retrieve,
     chat_model: ChatModel,
     embedding: EmbeddingModel | None = None,
+    helpers: Helpers | None = None,
 ) -> AsyncIterator[AnswerEvent]:
     """The events of one answer; `Done` is the last one, whatever happens to the chat model.
 
@@ -78,11 +51,10 @@ async def answer(
     Closing the iterator closes the model's stream. Raises MissingVariable, and RagError of `retrieve`,
     before the first event; failures of the chat model are a `Failed` event.
     """
-    state = AnswerState(request, retrieve, chat_model, embedding)
-    for stage in STAGES:
-        started = time.perf_counter()
-        await stage(state)
-        _note_time(state, stage.__name__, started)
+    state = AnswerState(request, retrieve, chat_model, embedding, helpers or Helpers())
+    await _prepare(state)
+    await _run(state, find_passages)
+    await _run(state, build_prompt)
 
     if state.reference is not None:
         yield ReferenceFound(state.reference)
@@ -107,71 +79,28 @@ async def collect(events: AsyncIterator[AnswerEvent]) -> Done:
     return done
 
 
-async def read_question(state: AnswerState) -> None:
-    """History, the question and its language."""
-    state.history = clean_history(state.request.messages)
-    if state.history and state.history[-1].role == "user":
-        state.question = state.history[-1].content.strip()
-    state.language = "zh" if is_chinese(state.question) else "en"
+async def _prepare(state: AnswerState) -> None:
+    """What comes before the search: only the stages that are switched on, those that can side by side."""
+    await _run(state, read_question)
+    await _run(state, read_variables)
+    if wants_refining(state):
+        await _run(state, refine_question)
+    wanted = [stage for is_wanted, stage in _INDEPENDENT if is_wanted(state)]
+    if wanted:
+        await together([_run(state, stage) for stage in wanted])
 
 
-async def read_variables(state: AnswerState) -> None:
-    """Values of the system prompt's variables; an optional one that is not given is a space."""
-    for variable in state.request.settings.variables:
-        if variable.key == KNOWLEDGE:
-            continue
-        value = state.request.variables.get(variable.key)
-        if value is None and not variable.is_optional and state.request.has_datasets:
-            raise MissingVariable(variable.key)
-        state.values[variable.key] = " " if value is None else value
+_INDEPENDENT: Sequence[tuple[Callable[[AnswerState], bool], Stage]] = (
+    (wants_translation, translate_question),
+    (wants_keywords, find_keywords),
+    (wants_conditions, filter_by_metadata),
+)
+"""Each needs the question alone, and none what another one finds."""
 
 
-async def find_passages(state: AnswerState) -> None:
-    """Search, if the chat has datasets and its prompt wants knowledge."""
-    settings = state.request.settings
-    wants_knowledge = any(variable.key == KNOWLEDGE for variable in settings.variables)
-    if not (state.request.has_datasets and wants_knowledge and state.question):
-        return
-    query = PassageQuery(
-        question=state.question,
-        top_n=settings.top_n,
-        top_k=settings.top_k,
-        similarity_threshold=settings.similarity_threshold,
-        vector_similarity_weight=settings.vector_similarity_weight,
-        document_ids=state.request.document_ids,
-    )
-    found = await state.retrieve(query)
-    if found.hits:
-        state.reference = build_reference(found)
-
-
-async def build_prompt(state: AnswerState) -> None:
-    """System prompt with knowledge and citation rules, and as much history as fits."""
-    settings = state.request.settings
-    context_tokens = state.chat_model.context_tokens
-    template = settings.system_prompt or load_prompt("system", state.language)
-    state.plain_system = fill_variables(template, {**state.values, KNOWLEDGE: ""})
-    citation_rules = "\n\n" + load_prompt("citation", state.language)
-    question_tokens = count_tokens(state.history[-1].content) if state.history else 0
-    if state.reference is not None:
-        rules_tokens = count_tokens(citation_rules) if settings.show_quote and state.request.quote else 0
-        others = count_tokens(state.plain_system) + question_tokens + rules_tokens
-        state.knowledge = build_knowledge(
-            state.reference.chunks,
-            knowledge_budget(context_tokens, others),
-            language=state.language,
-            metadata=state.request.document_metadata,
-        )
-    system = fill_variables(template, {**state.values, KNOWLEDGE: state.knowledge.text})
-    if state.knowledge.text and f"{{{KNOWLEDGE}}}" not in template:
-        system = f"{system}\n\n{state.knowledge.text}"
-    state.messages = fit_messages([Message("system", system), *state.history], context_tokens)
-    if state.is_citing:
-        first = state.messages[0]
-        state.messages[0] = Message("system", first.content + citation_rules)
-
-
-STAGES: Sequence[Stage] = (read_question, read_variables, find_passages, build_prompt)
+async def _run(state: AnswerState, stage: Stage) -> None:
+    with state.timed(stage.__name__):
+        await stage(state)
 
 
 async def _generate(state: AnswerState) -> AsyncGenerator[AnswerEvent, None]:
@@ -271,9 +200,10 @@ def _done(
 
 
 def _describe(state: AnswerState, usage: Usage) -> str:
+    query = "\n".join(state.search_texts)
     times = "\n".join(f"  - {name}: {elapsed:.1f}ms" for name, elapsed in state.timings_ms.items())
     return (
-        f"{state.plain_system}\n\n### Query:\n{state.question}\n\n## Time elapsed:\n{times}\n\n"
+        f"{state.plain_system}\n\n### Query:\n{query}\n\n## Time elapsed:\n{times}\n\n"
         f"## Token usage:\n  - prompt: {usage.prompt_tokens}\n  - completion: {usage.completion_tokens}"
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rag.answering.prompts import PromptLanguage, load_prompt
+from rag.answering.prompts import PromptLanguage, Prompts
 from rag.answering.reference import ReferenceChunk
 from rag.models.protocol import Message
 from rag.models.untrusted import neutralise
@@ -42,6 +42,7 @@ def build_knowledge(
     *,
     language: PromptLanguage = "en",
     metadata: Mapping[str, Mapping[str, Any]] | None = None,
+    prompts: Prompts | None = None,
 ) -> Knowledge:
     """Passages in citation order, as many as fit the budget, fenced as data.
 
@@ -63,7 +64,7 @@ def build_knowledge(
         return Knowledge("", 0)
     mark = hashlib.sha256("\0".join(entries).encode("utf-8", "replace")).hexdigest()[:12]
     ruled = f"\n----- {mark} -----\n".join(entries)
-    notice = load_prompt("knowledge", language).replace("{mark}", mark)
+    notice = (prompts or Prompts()).load("knowledge", language).replace("{mark}", mark)
     return Knowledge(f"{notice}\n===== {mark} =====\n{ruled}\n===== {mark} =====", len(entries))
 
 

@@ -10,14 +10,14 @@ from rag.retrieval.result import DocumentCount, RetrievalResult
 class ReferenceChunk:
     """A retrieved chunk; its place in `Reference.chunks` is its citation number.
 
-    url: address of a web result, else None. kind: "", "table", "image".
+    url: address of a web result (whose dataset_id is []), else None. kind: "", "table", "image".
     """
 
     id: str
     content: str
     document_id: str
     document_name: str
-    dataset_id: str
+    dataset_id: str | list[str]
     similarity: float
     vector_similarity: float
     term_similarity: float

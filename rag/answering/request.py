@@ -1,6 +1,6 @@
 """What an answer is asked with: the chat's settings, the conversation, and the search it may call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,8 +26,8 @@ class ChatSettings:
     llm: sampling parameters in OpenAI's names.
     vector_similarity_weight: share of the vector, as stored (on the wire a chat shows 1 minus it).
 
-    The flags below `llm` are kept for the stages that need a model of their own; these stages are not
-    built, and the flags change nothing.
+    The flags below `llm` switch stages on. toc_enhance, use_kg and rerank_model are kept for stages that are
+    not built, and change nothing.
     """
 
     system_prompt: str = ""
@@ -59,7 +59,7 @@ class AnswerRequest:
     variables: values for the system prompt's variables; unknown names are ignored.
     quote: False switches citations off for this question.
     document_ids: restrict retrieval to these documents; None: all of the datasets.
-    has_datasets: False for a chat without datasets: nothing is retrieved.
+    has_datasets: False for a chat without datasets and web search: nothing is retrieved.
     document_metadata: fields of a document that its knowledge entries show, by document id.
     """
 
@@ -87,4 +87,4 @@ class PassageQuery:
 class Retrieve(Protocol):
     """Search, bound to datasets, store and embedding model by the caller. Raises RagError."""
 
-    async def __call__(self, query: PassageQuery, /) -> RetrievalResult: ...
+    def __call__(self, query: PassageQuery, /) -> Coroutine[Any, Any, RetrievalResult]: ...

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -74,18 +74,34 @@ def stream(api: Api, path: str, **body: Any) -> list[Any]:
 
 
 @contextmanager
-def running_stub() -> Iterator[StubOpenAI]:
-    """A remote chat model in a thread of its own."""
+def in_thread() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """An event loop in a thread of its own; gives what runs a coroutine there and waits for it."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    opened = open_stub()
     try:
-        yield asyncio.run_coroutine_threadsafe(opened.__aenter__(), loop).result(10)
-        asyncio.run_coroutine_threadsafe(opened.__aexit__(None, None, None), loop).result(10)
+        yield lambda call: asyncio.run_coroutine_threadsafe(call, loop).result(10)
     finally:
+        asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
+        loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+@contextmanager
+def running_stub() -> Iterator[StubOpenAI]:
+    """A remote chat model in a thread of its own."""
+    with in_thread() as run:
+        opened = open_stub()
+        yield run(opened.__aenter__())
+        run(opened.__aexit__(None, None, None))
 
 
 def stub_provider(stub: StubOpenAI) -> dict[str, Any]:

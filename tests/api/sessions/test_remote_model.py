@@ -55,7 +55,12 @@ def api(server: LiveServer, stub: StubOpenAI) -> Iterator[Api]:
 
 @pytest.fixture
 def chat_id(api: Api) -> str:
-    return make_chat(api, dataset_ids=[make_knowledge(api, pump=PUMP)], llm={"model_name": "talker@Stub"})
+    return make_chat(
+        api,
+        dataset_ids=[make_knowledge(api, pump=PUMP)],
+        llm={"model_name": "talker@Stub"},
+        prompt={"refine_multiturn": False},  # a call of the model for each answer, and no more
+    )
 
 
 def test_the_model_gets_prompt_history_and_settings(api: Api, stub: StubOpenAI) -> None:
@@ -63,7 +68,7 @@ def test_the_model_gets_prompt_history_and_settings(api: Api, stub: StubOpenAI) 
         api,
         dataset_ids=[make_knowledge(api, pump=PUMP)],
         llm={"model_name": "talker@Stub", "temperature": 0.5},
-        prompt={"prompt": "Speak in the tone {tone}. {knowledge}", "variables": [
+        prompt={"refine_multiturn": False, "prompt": "Speak in the tone {tone}. {knowledge}", "variables": [
             {"key": "knowledge", "optional": False}, {"key": "tone", "optional": True}]},
     )  # fmt: skip
     session_id = make_session(api, chat_id)

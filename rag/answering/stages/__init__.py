@@ -1,0 +1,1 @@
+"""What happens between a question and the model's call, one file each."""
