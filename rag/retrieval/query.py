@@ -1,7 +1,6 @@
 """A question as weighed terms."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -155,19 +154,21 @@ _FEW_NEEDLES = 32
 
 
 class TermScorer:
-    """Scores chunks for one question; `similarity` is called for each candidate, so it is quick."""
+    """Scores chunks for one question; `similarity` is called for each candidate, so it is quick.
+
+    A set of the question's terms is a number with one bit for each; most chunks hold one of a few sets, so
+    that each set is summed up once.
+    """
 
     def __init__(self, weighed: Sequence[WeighedWord], question_terms: int) -> None:
         """question_terms: length of the whole question; a chunk that repeats it is as close as can be."""
         self._words = weighed
         self._window = max(_WINDOW, question_terms)
-        self._slots: dict[str, tuple[int, float]] = {}
-        for place, word in enumerate(weighed):
-            for part in word.parts:
-                self._slots.setdefault(part, (place, word.share * _PARTS_SHARE / len(word.parts)))
-        for place, word in enumerate(weighed):
-            self._slots[word.whole] = (place, word.share)
-        self._needles = [(term, f" {term} ") for term in self._slots]
+        terms = dict.fromkeys(term for word in weighed for term in (*word.parts, word.whole))
+        self._bits = {term: 1 << place for place, term in enumerate(terms)}
+        self._needles = [(bit, f" {term} ") for term, bit in self._bits.items()]
+        self._shares: dict[int, float] = {0: 0.0}
+        self._elsewhere: dict[str, int] = {}
 
     def similarity(self, words: str, more: str = "") -> float:
         """The share of the question that the chunk holds, 0..1.
@@ -177,57 +178,70 @@ class TermScorer:
         the content; 1 when all of the question's words are there, close together.
         """
         padded = f" {words} "
+        found = 0
         if len(self._needles) <= _FEW_NEEDLES:
-            found = {term for term, needle in self._needles if needle in padded}
+            for bit, needle in self._needles:
+                if needle in padded:
+                    found |= bit
         else:
-            found = self._slots.keys() & words.split()
-        everywhere = self._slots.keys() & more.split() if more else set()
-        if not found and not everywhere:
-            return 0.0
-        coverage = term_similarity(self._words, found | everywhere)
-        if len(found) < 2:
+            for term in self._bits.keys() & words.split():
+                found |= self._bits[term]
+        everywhere = self._mask(more)
+        coverage = self._share(found | everywhere)
+        if found & (found - 1) == 0:  # one term or none: there is nothing to stand together
             return coverage
-        closeness = self._closeness(_matches(padded, found), everywhere, coverage)
+        closeness = self._closeness(self._matches(padded, found), everywhere, coverage)
         return (1.0 - _CLOSENESS_SHARE) * coverage + _CLOSENESS_SHARE * closeness
 
-    def _closeness(self, matches: list[tuple[int, str]], everywhere: set[str], enough: float) -> float:
+    def _mask(self, text: str) -> int:
+        """The question's terms in a short text; the chunks of a document share their title."""
+        mask = self._elsewhere.get(text)
+        if mask is None:
+            mask = 0
+            for term in text.split():
+                mask |= self._bits.get(term, 0)
+            self._elsewhere[text] = mask
+        return mask
+
+    def _share(self, mask: int) -> float:
+        share = self._shares.get(mask)
+        if share is None:
+            share = term_similarity(self._words, {term for term, bit in self._bits.items() if mask & bit})
+            self._shares[mask] = share
+        return share
+
+    def _matches(self, padded: str, found: int) -> list[tuple[int, int]]:
+        """(place among all terms, bit) wherever one of the terms stands. padded: with a space at both ends."""
+        spots: list[tuple[int, int]] = []
+        for bit, needle in self._needles:
+            if found & bit:
+                at = padded.find(needle)
+                while at >= 0:
+                    spots.append((at, bit))
+                    at = padded.find(needle, at + len(needle) - 1)
+        spots.sort()
+        matches: list[tuple[int, int]] = []
+        place = last = 0
+        for at, bit in spots:
+            place += padded.count(" ", last, at)
+            last = at
+            matches.append((place, bit))
+        return matches
+
+    def _closeness(self, matches: list[tuple[int, int]], everywhere: int, enough: float) -> float:
         """The best share within one window; no window holds more than `enough`."""
-        slots, window = self._slots, self._window
-        places = [place for place, _ in matches]
         best = 0.0
-        count = len(matches)
-        last_end = -1
-        for start in range(count):
-            end = bisect_right(places, places[start] + window, start, count)
-            if end == last_end:
-                continue  # a part of the window before
-            last_end = end
-            held = {term for _, term in matches[start:end]}
-            # As many distinct terms as can be, before anything is summed up.
-            if sum(slots[term][1] for term in held) <= best and not everywhere:
-                continue
-            share = term_similarity(self._words, held | everywhere)
-            if share > best:
-                best = share
-                if best >= enough - 1e-9:
+        seen = -1
+        for start, (first, mask) in enumerate(matches):
+            mask |= everywhere
+            for place, bit in matches[start + 1 :]:
+                if place > first + self._window:
                     break
+                mask |= bit
+            if mask == seen:
+                continue
+            seen = mask
+            best = max(best, self._share(mask))
+            if best >= enough - 1e-9:
+                break
         return best
-
-
-def _matches(padded: str, terms: AbstractSet[str]) -> list[tuple[int, str]]:
-    """(place among all terms, term) wherever one of the terms stands. padded: with a space at both ends."""
-    spots: list[tuple[int, str]] = []
-    for term in terms:
-        needle = f" {term} "
-        at = padded.find(needle)
-        while at >= 0:
-            spots.append((at, term))
-            at = padded.find(needle, at + len(term) + 1)
-    spots.sort()
-    matches: list[tuple[int, str]] = []
-    place = last = 0
-    for at, term in spots:
-        place += padded.count(" ", last, at)
-        last = at
-        matches.append((place, term))
-    return matches
