@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 
 from api.auth import Caller
+from api.db.accounts import find_tenant
 from api.db.database import Database
 from api.db.datasets import find_datasets
 from api.db.metadata import documents_matching, metadata_of_datasets, metadata_of_documents
 from api.db.models import Chat, Dataset
-from api.errors import AppError, NotFound, Refused
+from api.errors import AppError, BadArgument, NotFound, Refused
 from api.permissions import Right, get_datasets, right_to
 from api.search import Searcher, SearchScope, bare_model
 from rag.answering.events import AnswerEvent
@@ -137,23 +138,51 @@ def instructed(model: ChatModel) -> ChatModel | None:
     return None if model.name.rpartition("@")[2] == BUILTIN_PROVIDER else model
 
 
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """How the steps before an answer ask a model. step_timeout_s: longest time of one call."""
+
+    prompts: Prompts = field(default_factory=Prompts)
+    step_timeout_s: float = 30.0
+
+
+class DefaultModel:
+    """The chat model that a tenant has chosen for whatever is no chat."""
+
+    def __init__(self, db: Database, models: ModelCatalog) -> None:
+        self._db = db
+        self._models = models
+
+    async def find(self, tenant_id: str) -> ChatModel:
+        """The tenant's default, or the server's. Raises ModelNotFound."""
+        return self._models.chat(await self._db.read(_default_model_id, tenant_id))
+
+    async def find_instructed(self, tenant_id: str, wanted_for: str) -> ChatModel:
+        """The same, if it follows instructions. Raises ModelNotFound, BadArgument that names what needs one."""
+        model = instructed(await self.find(tenant_id))
+        if model is None:
+            raise BadArgument(
+                f"{wanted_for} needs a chat model that follows instructions, and the default chat model is the "
+                "built-in answerer, which quotes passages and does nothing else; set another default chat model"
+            )
+        return model
+
+
+def _default_model_id(tenant_id: str) -> str:
+    tenant = find_tenant(tenant_id)
+    return "" if tenant is None else tenant.llm_id
+
+
 class Answerer:
     """Asks the model of a chat, with what its datasets hold."""
 
     def __init__(
-        self,
-        db: Database,
-        searcher: Searcher,
-        models: ModelCatalog,
-        *,
-        prompts: Prompts | None = None,
-        step_timeout_s: float = 30.0,
+        self, db: Database, searcher: Searcher, models: ModelCatalog, options: StepOptions | None = None
     ) -> None:
         self._db = db
         self._searcher = searcher
         self._models = models
-        self._prompts = prompts or Prompts()
-        self._step_timeout_s = step_timeout_s
+        self._options = options or StepOptions()
 
     async def answer(
         self,
@@ -206,8 +235,8 @@ class Answerer:
         return Helpers(
             instructed=instructed(model),
             load_metadata=load_metadata,
-            prompts=self._prompts,
-            step_timeout_s=self._step_timeout_s,
+            prompts=self._options.prompts,
+            step_timeout_s=self._options.step_timeout_s,
         )
 
     async def _search(self, plan: AnswerPlan, query: PassageQuery) -> RetrievalResult:

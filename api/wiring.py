@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from api.answers import Answerer
+from api.answers import Answerer, DefaultModel, StepOptions
 from api.auth import CallerResolver
 from api.chats.service import ChatService
 from api.chats_openai.service import OpenAIService
@@ -122,13 +122,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         db, chunks, models = parts.db, parts.chunks, parts.models
         purger = Purger(db, chunks, parts.storage)
         searcher = Searcher(chunks, models)
-        answerer = Answerer(
-            db,
-            searcher,
-            models,
-            prompts=_open_prompts(settings),
-            step_timeout_s=settings.answering.step_timeout_s,
-        )
+        default_model = DefaultModel(db, models)
+        steps = StepOptions(_open_prompts(settings), settings.answering.step_timeout_s)
+        answerer = Answerer(db, searcher, models, steps)
         completions = CompletionService(db, answerer)
         stack.push_async_callback(completions.close)
         locks = DocumentLocks()
@@ -147,7 +143,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             documents=DocumentService(settings, db, chunks, parts.storage, purger, parts.queue),
             metadata=MetadataService(db),
             chunks=ChunkService(db, chunks, models, locks),
-            retrieval=RetrievalService(db, searcher),
+            retrieval=RetrievalService(db, searcher, default_model, steps),
             chats=ChatService(db, models),
             sessions=SessionService(db),
             completions=completions,

@@ -1,8 +1,10 @@
 """Find passages."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from api.answers import DefaultModel, StepOptions
 from api.auth import Caller
 from api.db.database import Database
 from api.db.documents import find_foreign_documents
@@ -10,7 +12,11 @@ from api.db.metadata import documents_matching
 from api.errors import BadArgument, NotFound, Refused
 from api.retrieval.schemas import RetrievalBody, read_highlight
 from api.search import Searcher, SearchScope, find_scope
-from rag.retrieval.result import Hit, RetrievalOptions
+from rag.answering.stages.keywords import keywords_of
+from rag.answering.stages.translate import language_names, translations_of
+from rag.answering.together import together
+from rag.retrieval.merging import merge_results
+from rag.retrieval.result import Hit, RetrievalOptions, RetrievalResult
 
 MAX_PAGE_SIZE = 1000
 NOTHING: dict[str, Any] = {"total": 0, "chunks": [], "doc_aggs": {}}
@@ -25,9 +31,13 @@ class _Plan:
 class RetrievalService:
     """Find passages."""
 
-    def __init__(self, db: Database, searcher: Searcher) -> None:
+    def __init__(
+        self, db: Database, searcher: Searcher, default_model: DefaultModel, options: StepOptions
+    ) -> None:
         self._db = db
         self._searcher = searcher
+        self._default_model = default_model
+        self._options = options
 
     async def retrieve(self, caller: Caller, body: RetrievalBody) -> dict[str, Any]:
         """A page of passages, best first. Raises NotFound, Refused, BadArgument, RagError."""
@@ -37,24 +47,22 @@ class RetrievalService:
         highlight = read_highlight(body.highlight)
         if body.rerank_id:
             raise Refused(f"Model({body.rerank_id}) not authorized: this server has no rerank models")
-        for name in ("keyword", "use_kg", "toc_enhance", "cross_languages"):
+        for name in ("use_kg", "toc_enhance"):
             if getattr(body, name):
                 raise BadArgument(f"`{name}` is not available in this version; leave it out or send false")
-        result = await self._searcher.search(
-            plan.scope,
-            body.question.strip(),
-            RetrievalOptions(
-                dataset_ids=plan.scope.dataset_ids,
-                document_ids=plan.document_ids,
-                page=body.page,
-                page_size=min(body.page_size, MAX_PAGE_SIZE),
-                similarity_threshold=body.similarity_threshold,
-                vector_similarity_weight=body.vector_similarity_weight,
-                top_k=body.top_k,
-                highlight=highlight,
-                pagerank=plan.scope.pagerank,
-            ),
+        texts = await self._texts(caller, body)
+        options = RetrievalOptions(
+            dataset_ids=plan.scope.dataset_ids,
+            document_ids=plan.document_ids,
+            page=body.page,
+            page_size=min(body.page_size, MAX_PAGE_SIZE),
+            similarity_threshold=body.similarity_threshold,
+            vector_similarity_weight=body.vector_similarity_weight,
+            top_k=body.top_k,
+            highlight=highlight,
+            pagerank=plan.scope.pagerank,
         )
+        result = await self._search(plan.scope, texts, options)
         return {
             "total": result.total,
             "chunks": [_chunk_reply(hit) for hit in result.hits],
@@ -63,6 +71,42 @@ class RetrievalService:
                 for found in result.document_counts
             ],
         }
+
+    async def _texts(self, caller: Caller, body: RetrievalBody) -> list[str]:
+        """What to search for: the question with its keywords, and its translations. Raises BadArgument."""
+        question: str = body.question.strip()
+        languages = language_names(body.cross_languages or ())
+        if not body.keyword and not languages:
+            return [question]
+        name = "`keyword`" if body.keyword else "`cross_languages`"
+        model = await self._default_model.find_instructed(caller.tenant_id, name)
+        options, keywords, translations = self._options, "", list[str]()
+
+        async def add_keywords() -> None:
+            nonlocal keywords
+            keywords = await keywords_of(
+                model, question, prompts=options.prompts, timeout_s=options.step_timeout_s
+            )
+
+        async def translate() -> None:
+            translations.extend(
+                await translations_of(
+                    model, question, languages, prompts=options.prompts, timeout_s=options.step_timeout_s
+                )
+            )
+
+        await together([*([add_keywords()] if body.keyword else []), *([translate()] if languages else [])])
+        return [f"{question} {keywords}" if keywords else question, *translations]
+
+    async def _search(
+        self, scope: SearchScope, texts: Sequence[str], options: RetrievalOptions
+    ) -> RetrievalResult:
+        """Each text on its own; the page is cut from what all of them found."""
+        if len(texts) == 1:
+            return await self._searcher.search(scope, texts[0], options)
+        whole = replace(options, page=1, page_size=MAX_PAGE_SIZE)
+        results = await together([self._searcher.search(scope, text, whole) for text in texts])
+        return merge_results(results, options.page_size, options.page)
 
     def _plan(self, caller: Caller, body: RetrievalBody) -> _Plan | None:
         """What to search; None when nothing can be found. The checks are in the order of the contract."""

@@ -173,15 +173,26 @@ def test_numbers_that_are_not_finite(api: Api, dataset_id: str, number: str) -> 
     assert reply["code"] == 101, reply
 
 
-def test_options_that_need_a_model_are_refused(api: Api, dataset_id: str, document_ids: list[str]) -> None:
+def test_options_that_are_not_there_are_refused(api: Api, dataset_id: str, document_ids: list[str]) -> None:
     body = {"dataset_ids": [dataset_id], "question": "pump"}
-    for option in (
-        {"keyword": True},
-        {"use_kg": True},
-        {"toc_enhance": True},
-        {"cross_languages": ["English"]},
-    ):
+    for option in ({"use_kg": True}, {"toc_enhance": True}):
         reply = api.post("/retrieval", json=body | option)
         assert reply["code"] == 101
         assert f"`{next(iter(option))}` is not available" in reply["message"]
     assert api.post("/retrieval", json=body | {"rerank_id": "m"})["code"] == 102
+
+
+@pytest.mark.parametrize("option", [{"keyword": True}, {"cross_languages": ["English"]}])
+def test_options_that_need_a_model_are_refused_without_one(
+    api: Api, dataset_id: str, document_ids: list[str], option: dict[str, Any]
+) -> None:
+    reply = api.post("/retrieval", json={"dataset_ids": [dataset_id], "question": "pump"} | option)
+    assert reply["code"] == 101
+    assert reply["message"].startswith(f"`{next(iter(option))}` needs a chat model that follows instructions")
+
+
+@pytest.mark.parametrize("languages", [[], None])
+def test_no_languages_need_no_model(
+    api: Api, dataset_id: str, document_ids: list[str], languages: Any
+) -> None:
+    assert api.retrieve([dataset_id], "pump warranty", cross_languages=languages)["total"] > 0
