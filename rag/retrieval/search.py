@@ -88,11 +88,15 @@ def _ordered(
 ) -> list[_Ranked]:
     if not candidates:
         return []
-    pagerank = np.array([options.pagerank.get(c.dataset_id, 0.0) for c in candidates], np.float32)
+    pagerank = np.zeros(len(candidates), np.float32)
+    if options.pagerank:
+        pagerank[:] = [options.pagerank.get(candidate.dataset_id, 0.0) for candidate in candidates]
     similarity = blend(vector, terms, pagerank, options.vector_similarity_weight)
     ranked = [
-        _Ranked(candidate, float(total), float(cosine), float(term))
-        for candidate, total, cosine, term in zip(candidates, similarity, vector, terms, strict=True)
+        _Ranked(candidate, total, cosine, term)
+        for candidate, total, cosine, term in zip(
+            candidates, similarity.tolist(), vector.tolist(), terms.tolist(), strict=True
+        )
     ]
     # Equal scores keep an order that does not depend on the engine: pages must not overlap.
     ranked.sort(key=lambda hit: (-hit.similarity, -hit.candidate.text_score, hit.candidate.id))

@@ -622,13 +622,18 @@ def _chunk(row: Sequence[object]) -> Chunk:
     (id_, dataset_id, document_id, name, content, words, title_words, place, created_at, tokens, keywords,
      keyword_words, questions, question_words, positions, image_id, kind, parent_id, available, parent, _dim,
      _key) = row  # fmt: skip
-    listed: list[Position] = [tuple(position) for position in json.loads(str(positions))]
+    listed: list[Position] = [tuple(position) for position in _read_list(positions)]
     return Chunk(
         id=str(id_), dataset_id=str(dataset_id), document_id=str(document_id), document_name=str(name),
         content=str(content), words=str(words), title_words=str(title_words), vector=_NO_VECTOR,
         order=int(place), created_at=float(created_at), token_count=int(tokens),  # type: ignore[call-overload, arg-type]
-        keywords=json.loads(str(keywords)), keyword_words=str(keyword_words),
-        questions=json.loads(str(questions)), question_words=str(question_words), positions=listed,
+        keywords=_read_list(keywords), keyword_words=str(keyword_words),
+        questions=_read_list(questions), question_words=str(question_words), positions=listed,
         image_id=str(image_id), kind=str(kind), parent_id=str(parent_id), is_available=bool(available),
         is_parent=bool(parent),
     )  # fmt: skip
+
+
+def _read_list(text: object) -> list[Any]:
+    """A stored list; most are empty, and a page of 30 chunks has 90 of them."""
+    return [] if text == "[]" else list(orjson.loads(str(text)))
