@@ -1,6 +1,7 @@
 """Chunks and questions in any number, recombined from the sentences of a data file, or made up."""
 
 import asyncio
+import itertools
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,10 +62,10 @@ def _made_up() -> Corpus:
         "".join(chooser.choice(letters) + chooser.choice("aeiou") for _ in range(chooser.randint(2, 4)))
         for _ in range(20_000)
     ]
-    weights = [1 / (rank + 3) for rank in range(len(vocabulary))]
+    weights = list(itertools.accumulate(1 / (rank + 3) for rank in range(len(vocabulary))))
 
     def sentence(length: int) -> str:
-        return " ".join(chooser.choices(vocabulary, weights, k=length)).capitalize()
+        return " ".join(chooser.choices(vocabulary, cum_weights=weights, k=length)).capitalize()
 
     sentences = [sentence(chooser.randint(8, 30)) + "." for _ in range(12_000)]
     return Corpus({"en": sentences}, [sentence(chooser.randint(5, 14)) + "?" for _ in range(QUESTIONS)])

@@ -2,8 +2,9 @@
 
     python -m bench.quality DATA_FILE [--limit N] [--chunks passages,naive] [--weight 0.3]
 
-Every language is one dataset, every passage one document. Measuring is apart from transport: `measure`
-takes any `Ask` (here the engine in this process).
+Every language is one dataset, every passage one document. With `--http` the passages are uploaded to a server
+as text files, parsed by its workers (whole, and as naive chunks), and asked for over HTTP; without, the engine
+in this process is asked. Measuring is apart from transport: `measure` takes any `Ask`.
 """
 
 import argparse
@@ -154,13 +155,33 @@ async def run(data: dict[str, Any], arguments: argparse.Namespace) -> None:
                     figures.show("quality", "rate", [rate], "questions/s", language=language, chunks=chunks)
 
 
+def run_http(data: dict[str, Any], arguments: argparse.Namespace) -> None:
+    from bench.quality_http import ask_over_http, fill_over_http
+    from bench.servers import server
+
+    with server() as running:
+        for chunks in arguments.chunks.split(","):
+            for language, part in data.items():
+                dataset_id, ids = fill_over_http(running, f"{language} {chunks}", part["passages"], chunks)
+                questions = part["questions"][:: max(1, len(part["questions"]) // arguments.limit)]
+                cases = [Case(each["question"], ids[each["passage"]]) for each in questions]
+                quality, rate = ask_over_http(running, dataset_id, cases, arguments.weight)
+                about = {"weight": arguments.weight, "questions": len(cases), "transport": "http"}
+                show(quality, language, chunks, **about)
+                figures.show("quality", "rate", [rate], "questions/s", language=language, chunks=chunks, **about)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--limit", type=int, default=100_000, help="questions per language")
     parser.add_argument("--chunks", default="passages,naive")
     parser.add_argument("--weight", type=float, default=0.3, help="vector_similarity_weight")
+    parser.add_argument("--http", action="store_true", help="through a server")
     arguments = parser.parse_args()
+    if arguments.http:
+        run_http(json.loads(arguments.data.read_text("utf-8")), arguments)
+        return
     asyncio.run(run(json.loads(arguments.data.read_text("utf-8")), arguments))
 
 

@@ -3,7 +3,7 @@
 A folder of chunks (recombined from the sentences of the data file, else made up) is built straight into the
 store; half of them in one dataset, the rest in ten. Each run then takes
 - the floor: the engine called from threads in one process of its own, with the same questions, candidates
-  (128 a side) and number of chunks fetched (30), without scoring them;
+  (64 a side) and number of chunks fetched (30), without scoring them;
 - the server on the same folder: from its start to the first good answer, one connection, 16 connections,
   16 connections while documents are being parsed, and the first piece of a built-in answer.
 """
@@ -30,7 +30,7 @@ from bench.load import load, request_bytes
 from bench.servers import ROOT, Server, start
 
 BENCH = "retrieval"
-CANDIDATES, FETCHED = 128, 30
+CANDIDATES, FETCHED = 64, 30
 THREADS = 8
 START_LIMITS_S = {10_000: 2.0, 200_000: 5.0}
 
@@ -78,6 +78,7 @@ def measure_engine(
                 await retrieve(store, questions[which], vectors[which], RetrievalOptions(dataset_ids))
                 whole.append((time.perf_counter() - at) * 1000)
             done = [0] * THREADS
+            cpu_before = time.process_time()
             started = time.perf_counter()
             threads = [
                 threading.Thread(target=work, args=(number, done, started + seconds))
@@ -90,6 +91,7 @@ def measure_engine(
             rate = sum(done) / (time.perf_counter() - started)
             return {
                 "questions_per_s": rate,
+                "cpu_ms": (time.process_time() - cpu_before) * 1000 / sum(done),
                 "p50_ms": statistics.median(times),
                 "whole_p50_ms": statistics.median(whole),
             }
@@ -248,8 +250,12 @@ def _measure(arguments: argparse.Namespace, path: Path) -> bool:
     }
     errors: dict[str, int] = {}
 
-    def measure(name: str, port: int, scope: str, connections: int, seconds: float) -> None:
-        found = load(port, requests[scope], connections=connections, seconds=seconds, expect=b'"code":0')
+    def measure(name: str, running: Server, scope: str, connections: int, seconds: float) -> None:
+        cpu_before = running.cpu_s()
+        found = load(
+            running.port, requests[scope], connections=connections, seconds=seconds, expect=b'"code":0'
+        )
+        note(f"{name}_cpu", (running.cpu_s() - cpu_before) * 1000 / max(1, found.request_count))
         note(f"{name}_rate", found.requests_per_s)
         note(f"{name}_p50", found.p50_ms)
         note(f"{name}_p99", found.p99_ms)
@@ -265,20 +271,20 @@ def _measure(arguments: argparse.Namespace, path: Path) -> bool:
         running = start(folder.path)
         try:
             note("start", first_answer_s(running, folder, questions[0]))
-            measure("warm", running.port, "one", 4, 1.0)
+            measure("warm", running, "one", 4, 1.0)
             if "load" in parts:
                 for scope in scopes:
-                    measure(f"{scope}_single", running.port, scope, 1, min(3.0, arguments.seconds))
-                    measure(f"{scope}_many", running.port, scope, 16, arguments.seconds)
+                    measure(f"{scope}_single", running, scope, 1, min(3.0, arguments.seconds))
+                    measure(f"{scope}_many", running, scope, 16, arguments.seconds)
             if "answer" in parts:
                 first, alone = first_piece_ms(running, folder, questions[:40])
                 note("first_piece", statistics.median(first))
                 note("first_piece_p95", float(np.quantile(first, 0.95)))
                 note("retrieval_alone", statistics.median(alone))
             if "parsing" in parts:
-                measure("quiet", running.port, "one", 4, arguments.seconds)
+                measure("quiet", running, "one", 4, arguments.seconds)
                 with Parsing(running, corpus) as parsing:
-                    measure("parsing", running.port, "one", 4, arguments.seconds)
+                    measure("parsing", running, "one", 4, arguments.seconds)
                 note("parsed_documents", parsing.parsed_count)
         finally:
             running.stop()
@@ -314,6 +320,8 @@ def _show(
             show(BENCH, "p50", seen[f"{scope}_single_p50"], "ms", floors=seen[f"{scope}_engine_p50_ms"], at_most=2.0,
                  datasets=scope, connections=1, **about),
         ]  # fmt: skip
+        show(BENCH, "cpu", seen[f"{scope}_many_cpu"], "ms/question", floors=seen[f"{scope}_engine_cpu_ms"],
+             datasets=scope, connections=16, **about)  # fmt: skip
         show(BENCH, "p99", seen[f"{scope}_many_p99"], "ms", datasets=scope, connections=16, **about)
         show(
             BENCH,

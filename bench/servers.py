@@ -89,6 +89,15 @@ class Server:
         """A new dataset's id."""
         return str(self.call("POST", "/api/v1/datasets", {"name": name, **more})["id"])
 
+    def cpu_s(self) -> float:
+        """Seconds of processor time that the server itself has used, without its workers."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def process_count(self) -> int:
+        """The server and all its processes."""
+        return 1 + len(psutil.Process(self.pid).children(recursive=True))
+
     def pss_mb(self) -> float:
         """Proportional set size of the server and all its processes, in MB."""
         return pss_mb(self.pid)
