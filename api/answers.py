@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -68,10 +68,12 @@ def plan_answer(
     condition: Mapping[str, Any] | None = None,
     document_ids: Sequence[str] | None = None,
     more_dataset_ids: Sequence[str] = (),
+    is_researching: bool = False,
 ) -> AnswerPlan:
     """Look up what an answer needs, on the database's thread. Raises NotFound, BadFilter.
 
     condition: takes the place of document_ids. more_dataset_ids: asked together with the chat's.
+    is_researching: deep research, also where the chat has it switched off.
     """
     own_ids: list[str] = orjson.loads(chat.dataset_ids)
     found = find_datasets(own_ids)
@@ -88,9 +90,10 @@ def plan_answer(
     if chat_condition is not None:
         matching = documents_matching(list(datasets), chat_condition)
         allowed = matching if allowed is None else allowed & matching
+    settings = _settings(chat, config)
     return AnswerPlan(
         model_id=chat.llm_id,
-        settings=_settings(chat, config),
+        settings=replace(settings, reasoning=settings.reasoning or is_researching),
         datasets=list(datasets.values()),
         has_datasets=bool(own_ids or more_dataset_ids),
         document_ids=None if allowed is None else sorted(allowed),
@@ -128,6 +131,7 @@ def _settings(chat: Chat, config: Mapping[str, Any]) -> ChatSettings:
         llm=llm,
         refine_multiturn=bool(config.get("refine_multiturn")),
         keyword=bool(config.get("keyword")),
+        reasoning=bool(config.get("reasoning")),
         cross_languages=config.get("cross_languages") or (),
         meta_data_filter=orjson.loads(chat.meta_data_filter),
     )
@@ -140,10 +144,11 @@ def instructed(model: ChatModel) -> ChatModel | None:
 
 @dataclass(frozen=True, slots=True)
 class StepOptions:
-    """How the steps before an answer ask a model. step_timeout_s: longest time of one call."""
+    """How the steps before an answer ask a model. step_timeout_s: longest time of one call; research_timeout_s: of all calls of deep research."""
 
     prompts: Prompts = field(default_factory=Prompts)
     step_timeout_s: float = 30.0
+    research_timeout_s: float = 180.0
 
 
 class DefaultModel:
@@ -237,6 +242,7 @@ class Answerer:
             load_metadata=load_metadata,
             prompts=self._options.prompts,
             step_timeout_s=self._options.step_timeout_s,
+            research_timeout_s=self._options.research_timeout_s,
         )
 
     async def _search(self, plan: AnswerPlan, query: PassageQuery) -> RetrievalResult:

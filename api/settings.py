@@ -135,6 +135,22 @@ class RetrievalSettings(Section):
     queue_limit: int = Field(512, ge=1, description="searches that may wait; more are answered 503")
 
 
+class AnsweringSettings(Section):
+    """Answers of chats."""
+
+    prompts_dir: Path | None = Field(
+        None, description="folder with prompts that replace the built-in ones of the same file names"
+    )
+    step_timeout_s: float = Field(
+        30,
+        gt=0,
+        description="seconds that one model call before the answer may take (rewriting, keywords, ...)",
+    )
+    research_timeout_s: float = Field(
+        180, gt=0, description="seconds that deep research may take before the answer is written"
+    )
+
+
 class Settings(Section):
     """Everything that can be set."""
 
@@ -151,6 +167,7 @@ class Settings(Section):
     embedding: EmbeddingSettings = EmbeddingSettings()
     models: ModelSettings = ModelSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    answering: AnsweringSettings = AnsweringSettings()
 
 
 def setting_fields(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -161,19 +178,6 @@ def setting_fields(model: type[BaseModel] = Settings, prefix: str = "") -> Itera
             yield from setting_fields(kind, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field
-class AnsweringSettings(Section):
-    """Answers of chats."""
-
-    prompts_dir: Path | None = Field(
-        None, description="folder with prompts that replace the built-in ones of the same file names"
-    )
-    step_timeout_s: float = Field(
-        30,
-        gt=0,
-        description="seconds that one model call before the answer may take (rewriting, keywords, ...)",
-    )
-
-
 
 
 def env_name(path: str) -> str:
@@ -190,7 +194,6 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> None:
     *groups, leaf = path.split(".")
     for group in groups:
         tree = tree.setdefault(group, {})
-    answering: AnsweringSettings = AnsweringSettings()
     tree[leaf] = value
 
 

@@ -123,7 +123,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         purger = Purger(db, chunks, parts.storage)
         searcher = Searcher(chunks, models)
         default_model = DefaultModel(db, models)
-        steps = StepOptions(_open_prompts(settings), settings.answering.step_timeout_s)
+        limits = settings.answering
+        steps = StepOptions(_open_prompts(settings), limits.step_timeout_s, limits.research_timeout_s)
         answerer = Answerer(db, searcher, models, steps)
         completions = CompletionService(db, answerer)
         stack.push_async_callback(completions.close)

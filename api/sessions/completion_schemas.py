@@ -22,7 +22,7 @@ class CompletionBody(BaseModel):
         None, description="an object: restricts to documents whose metadata fulfil it"
     )
     quote: Any = Field(True, description="false: no citations")
-    reasoning: Any = Field(None, description="has no effect in this version")
+    reasoning: Any = Field(None, description="true: deep research, also where the chat has it switched off")
     doc_ids: str | list[str] | None = Field(
         None, description="ids of documents to restrict to, separated by commas"
     )

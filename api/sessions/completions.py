@@ -156,6 +156,7 @@ class CompletionService:
             condition=condition if (question or "").strip() else None,
             document_ids=_document_ids(body.doc_ids),
             more_dataset_ids=body.kb_ids or (),
+            is_researching=bool(body.reasoning),
         )
         if session is None:
             if not body.name:

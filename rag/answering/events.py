@@ -1,7 +1,7 @@
 """What an answer is made of; every endpoint renders these events in its own shape.
 
 Order of a whole answer: Thinking* and Text in turns, [Failed], then Done, always last and exactly once.
-ReferenceFound comes before the first text. An empty response is one EmptyResponse in place of the text.
+ReferenceFound comes before the first text, behind the Thinking* of deep research. An empty response is one EmptyResponse in place of the text.
 """
 
 from collections.abc import Mapping

@@ -28,6 +28,7 @@ from rag.answering.stages.passages import find_passages
 from rag.answering.stages.prompting import build_prompt
 from rag.answering.stages.question import read_question, read_variables
 from rag.answering.stages.refine import refine_question, wants_refining
+from rag.answering.stages.research import research, wants_research
 from rag.answering.stages.translate import translate_question, wants_translation
 from rag.answering.state import AnswerState, Stage
 from rag.answering.thinking import ThinkingSplitter
@@ -49,11 +50,18 @@ async def answer(
 
     embedding: places citations where the model wrote none; None: they are not placed.
     Closing the iterator closes the model's stream. Raises MissingVariable, and RagError of `retrieve`,
-    before the first event; failures of the chat model are a `Failed` event.
+    before the first event, or after the progress of deep research; failures of the chat model are a
+    `Failed` event.
     """
     state = AnswerState(request, retrieve, chat_model, embedding, helpers or Helpers())
     await _prepare(state)
-    await _run(state, find_passages)
+    if wants_research(state):
+        with state.timed("research"):
+            async with aclosing(research(state)) as progress:
+                async for step in progress:
+                    yield step
+    else:
+        await _run(state, find_passages)
     await _run(state, build_prompt)
 
     if state.reference is not None:
