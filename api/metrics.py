@@ -57,6 +57,12 @@ class Metrics:
             buckets=MODEL_BUCKETS_S,
             registry=self.registry,
         )
+        self._model_tokens = Counter(
+            "ragd_model_tokens",
+            "Tokens of calls of models, as their providers count them",
+            ("kind", "model", "direction"),
+            registry=self.registry,
+        )
         self._read = _Read()
         self.registry.register(self._read)
         self._request_children: dict[tuple[str, str, int], Counter] = {}
@@ -80,6 +86,13 @@ class Metrics:
     def observe_model_call(self, kind: str, model: str, outcome: str, seconds: float) -> None:
         """Count a call of a model. kind: chat, embedding, rerank; outcome: ok, busy, failed."""
         self._model_latency.labels(kind, model, outcome).observe(seconds)
+
+    def observe_model_tokens(self, kind: str, model: str, sent: int, received: int) -> None:
+        """Count the tokens of a call; none where the provider does not tell them."""
+        if sent:
+            self._model_tokens.labels(kind, model, "sent").inc(sent)
+        if received:
+            self._model_tokens.labels(kind, model, "received").inc(received)
 
     def show(self, figures: Iterable[Metric]) -> None:
         """Add figures that were read because somebody asks for them; they replace those of the last time."""

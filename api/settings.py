@@ -13,6 +13,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from rag.models.factories import factories
+
 
 class SettingsError(Exception):
     """A setting is unknown or has an impossible value; the text names it and what would be right."""
@@ -95,7 +97,7 @@ class EmbeddingSettings(Section):
 
 
 class ProviderSettings(Section):
-    """An OpenAI-compatible endpoint."""
+    """A provider of models that every tenant may use."""
 
     name: str = Field(
         description="provider part of its model ids: `model@name`", pattern=r"^[^@\s]{1,64}$", max_length=64
@@ -104,8 +106,27 @@ class ProviderSettings(Section):
     api_key: SecretStr = Field(SecretStr(""), description="sent as Bearer key")
     chat_models: list[str] = Field([], description="names of its chat models")
     embedding_models: list[str] = Field([], description="names of its embedding models")
+    rerank_models: list[str] = Field([], description="names of its rerank models")
+    speech_to_text_models: list[str] = Field([], description="names of its transcription models")
+    text_to_speech_models: list[str] = Field([], description="names of its speaking models")
+    protocol: str = Field(
+        "",
+        description="provider whose protocol it speaks (`HuggingFace` for TEI, `Jina`, `Cohere`, ...); unset: "
+        "that of its own name, else OpenAI's",
+    )
     context_tokens: int = Field(8192, ge=512, description="tokens that prompt and reply may have together")
     timeout_s: float = Field(120, gt=0, description="seconds until the first byte of a reply")
+    concurrency: int = Field(
+        16, ge=1, le=1024, description="calls of one embedding or rerank model at a time; more wait"
+    )
+
+    @field_validator("protocol")
+    @classmethod
+    def _protocol_is_known(cls, protocol: str) -> str:
+        known = [name for name in factories() if name != "Builtin"]
+        if protocol and protocol not in known:
+            raise ValueError(f"no provider {protocol!r} is known{_nearest(protocol, known)}")
+        return protocol
 
 
 class ModelSettings(Section):
@@ -114,7 +135,12 @@ class ModelSettings(Section):
     default_chat: str = Field("builtin-extractive@Builtin", description="chat model of new chats")
     default_embedding: str = Field("wordllama-256@Builtin", description="embedding model of new datasets")
     providers: list[ProviderSettings] = Field(
-        [], description="OpenAI-compatible endpoints (a list; in the environment: JSON)"
+        [], description="providers that every tenant may use (a list; in the environment: JSON)"
+    )
+    allow_private_hosts: list[str] = Field(
+        [],
+        description="private hosts that tenants' own models may be on (a list of names, addresses or networks, "
+        "each with or without `:port`; in the environment: JSON), for example `localhost:11434`",
     )
 
     @field_validator("providers")

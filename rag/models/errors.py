@@ -4,6 +4,7 @@ ModelRefused               trying again does not help
 ├── KeyRefused             no key, a wrong one, or one without the right
 ├── QuotaExhausted         the account has nothing left
 ├── RequestRefused         the provider does not take this request (length, parameters)
+├── AddressRefused         the address is of this server's own network
 └── ContentFiltered        the provider's filter stopped it
 ModelBusy                  trying again may help
 ├── RateLimited
@@ -25,6 +26,10 @@ class QuotaExhausted(ModelRefused):
 
 class RequestRefused(ModelRefused):
     """The provider does not take this request."""
+
+
+class AddressRefused(ModelRefused):
+    """The address is of this server's own network, or none at all."""
 
 
 class ContentFiltered(ModelRefused):

@@ -1,6 +1,7 @@
 """Chat models behind an OpenAI-compatible endpoint."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -29,18 +30,33 @@ _SAMPLING: Final = frozenset(
         "logit_bias",
     }
 )
+# Reasoning models refuse some of these; the reply is worth more than the parameter.
+_OPTIONAL: Final = _SAMPLING - {"response_format"}
+_UNSUPPORTED: Final = re.compile(
+    r"unsupported|not supported|does not support|unrecognized|unknown|extra inputs|not permitted|deprecated",
+    re.IGNORECASE,
+)
 _FINISH_REASONS: Final = frozenset({"stop", "length", "content_filter", "tool_calls"})
 
 
 class OpenAIChat:
     """One chat model of an endpoint; `model` is the provider's name for it, `name` ours."""
 
-    def __init__(self, endpoint: Endpoint, model: str, name: str, *, context_tokens: int = 8192) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        model: str,
+        name: str,
+        *,
+        context_tokens: int = 8192,
+        tells_usage: bool = True,
+    ) -> None:
         self._endpoint = endpoint
         self._model = model
         self._name = name
         self._context_tokens = context_tokens
-        self._tells_usage = True
+        self._tells_usage = tells_usage
+        self._unwanted: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -55,49 +71,70 @@ class OpenAIChat:
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
         """Reply piece by piece. Tried again only before the first piece."""
         deadline = asyncio.get_running_loop().time() + self._endpoint.timeout_s
-        stream = await self._endpoint.call(self._name, lambda: self._open(request))
-        finish_reason: Literal["stop", "length", "content_filter", "tool_calls"] | None = None
-        usage: ChatUsage | None = None
-        try:
-            with self._endpoint.errors(self._name):
-                while True:
-                    async with asyncio.timeout_at(deadline):
-                        chunk = await anext(stream, None)
-                    if chunk is None:
-                        break
-                    if chunk.usage is not None:
-                        usage = ChatUsage(chunk.usage.prompt_tokens or 0, chunk.usage.completion_tokens or 0)
-                    # Usage comes in a chunk without choices; some servers send such chunks to keep alive.
-                    if not chunk.choices:
-                        continue
-                    choice = chunk.choices[0]
-                    if choice.finish_reason is not None:
-                        finish_reason = _finish_reason(choice.finish_reason)
-                    text, reasoning = choice.delta.content or "", _reasoning(choice.delta)
-                    if text or reasoning:
-                        yield ChatDelta(text, reasoning)
-        except (AttributeError, TypeError) as error:  # the client does not check shapes
-            raise ModelBroken(f"{self._name} sent a piece of an unknown shape") from error
-        finally:
-            await stream.close()
-        if finish_reason is None:
-            raise ModelBroken(f"{self._name} broke off its reply")
-        yield ChatDelta(finish_reason=finish_reason, usage=usage)
+        async with self._endpoint.slot(self._name, is_stream=True):
+            stream = await self._endpoint.call(self._name, lambda: self._open(request))
+            finish_reason: Literal["stop", "length", "content_filter", "tool_calls"] | None = None
+            usage: ChatUsage | None = None
+            try:
+                with self._endpoint.errors(self._name):
+                    while True:
+                        async with asyncio.timeout_at(deadline):
+                            chunk = await anext(stream, None)
+                        if chunk is None:
+                            break
+                        if chunk.usage is not None:
+                            usage = ChatUsage(
+                                chunk.usage.prompt_tokens or 0, chunk.usage.completion_tokens or 0
+                            )
+                        # Usage comes in a chunk without choices; some servers send such chunks to keep alive.
+                        if not chunk.choices:
+                            continue
+                        choice = chunk.choices[0]
+                        if choice.finish_reason is not None:
+                            finish_reason = _finish_reason(choice.finish_reason)
+                        text, reasoning = choice.delta.content or "", _reasoning(choice.delta)
+                        if text or reasoning:
+                            yield ChatDelta(text, reasoning)
+            except (AttributeError, TypeError) as error:  # the client does not check shapes
+                raise ModelBroken(f"{self._name} sent a piece of an unknown shape") from error
+            finally:
+                await stream.close()
+            if finish_reason is None:
+                raise ModelBroken(f"{self._name} broke off its reply")
+            yield ChatDelta(finish_reason=finish_reason, usage=usage)
 
     async def close(self) -> None:
         """Nothing of its own: the endpoint belongs to the catalog."""
 
     async def _open(self, request: ChatRequest) -> "AsyncStream[ChatCompletionChunk]":
-        try:
-            return await self._send(request)
-        except Exception as error:
-            if not (self._tells_usage and _is_about_stream_options(error)):
-                raise
+        while True:
+            try:
+                return await self._send(request)
+            except RequestRefused as error:
+                if not self._do_without(error, request):
+                    raise
+
+    def _do_without(self, error: RequestRefused, request: ChatRequest) -> bool:
+        """Whether another try without the parameter that the refusal names is worth it; remembered."""
+        text = str(error)
+        if self._tells_usage and "stream_options" in text:  # of older servers
             self._tells_usage = False
-            return await self._send(request)
+            return True
+        for name in self._arguments(request):
+            # As a whole word: `max_completion_tokens` is told as the way out where `max_tokens` is refused.
+            if name in _OPTIONAL and re.search(rf"\b{name}\b", text) and _UNSUPPORTED.search(text):
+                self._unwanted.add(name)
+                return True
+        return False
+
+    def _arguments(self, request: ChatRequest) -> dict[str, Any]:
+        arguments = _sampling(request.settings)
+        if "max_tokens" in self._unwanted and "max_tokens" in arguments:
+            arguments.setdefault("max_completion_tokens", arguments["max_tokens"])
+        return {name: value for name, value in arguments.items() if name not in self._unwanted}
 
     async def _send(self, request: ChatRequest) -> "AsyncStream[ChatCompletionChunk]":
-        arguments = _sampling(request.settings)
+        arguments = self._arguments(request)
         if self._tells_usage:
             arguments["stream_options"] = {"include_usage": True}
         with self._endpoint.errors(self._name):
@@ -126,8 +163,3 @@ def _reasoning(delta: Any) -> str:
 
 def _finish_reason(text: str) -> Literal["stop", "length", "content_filter", "tool_calls"]:
     return cast(Any, text) if text in _FINISH_REASONS else "stop"
-
-
-def _is_about_stream_options(error: Exception) -> bool:
-    """Older servers refuse the option by which usage is asked for."""
-    return isinstance(error, RequestRefused) and "stream_options" in str(error)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 
 # Providers refuse an empty input.
 _IN_PLACE_OF_NOTHING = "-"
+
+
+Vector = Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class RawVectors:
+    """What a provider sent: vectors in the order of the texts, tokens as it counts them (0: it does not)."""
+
+    vectors: Sequence[Vector]
+    token_count: int
 
 
 class OpenAIEmbedding:
@@ -53,49 +65,59 @@ class OpenAIEmbedding:
 
     async def embed_query(self, text: str) -> FloatArray:
         """(d,) of a question."""
-        vector: FloatArray = (await self._embed_batch([text])).vectors[0]
+        vector: FloatArray = (await self._embed_batch([text], is_question=True)).vectors[0]
         return vector
 
     async def close(self) -> None:
         """Nothing of its own: the endpoint belongs to the catalog."""
 
-    async def _embed_batch(self, texts: Sequence[str]) -> Embeddings:
-        async with self._endpoint.concurrency:
-            reply = await self._endpoint.call(self._name, lambda: self._send(texts))
+    async def _embed_batch(self, texts: Sequence[str], *, is_question: bool = False) -> Embeddings:
+        inputs = [_sendable(text) for text in texts]
         try:
-            return self._read(reply, len(texts))
-        except (AttributeError, TypeError, ValueError) as error:  # the client does not check shapes
+            raw = await self._ask(inputs, is_question=is_question)
+            return self._check(raw, len(inputs))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # nobody checked the shape
             raise ModelBroken(f"{self._name} sent vectors of an unknown shape") from error
 
-    async def _send(self, texts: Sequence[str]) -> "CreateEmbeddingResponse":
-        inputs = [_sendable(text) for text in texts]
-        # `float` is said because the client asks for base64 by default, which few other servers know.
-        return await self._endpoint.client.embeddings.create(
-            model=self._model,
-            input=inputs,
-            encoding_format="float",
-            extra_headers=cast(Any, self._endpoint.extra_headers),
-        )
+    async def _ask(self, texts: Sequence[str], *, is_question: bool) -> RawVectors:
+        """One call; `is_question` matters only to providers that tell questions from documents."""
 
-    def _read(self, reply: "CreateEmbeddingResponse", count: int) -> Embeddings:
-        items = reply.data or []
-        if len(items) != count:
-            raise ModelBroken(f"{self._name} sent {len(items)} vectors for {count} texts")
-        if sorted(item.index for item in items) == list(range(count)):
-            items = sorted(items, key=lambda item: item.index)
-        lengths = {len(item.embedding) for item in items}
+        # `float` is said because the client asks for base64 by default, which few other servers know.
+        async def send() -> "CreateEmbeddingResponse":
+            return await self._endpoint.client.embeddings.create(
+                model=self._model,
+                input=list(texts),
+                encoding_format="float",
+                extra_headers=cast(Any, self._endpoint.extra_headers),
+            )
+
+        async with self._endpoint.slot(self._name):
+            reply = await self._endpoint.call(self._name, send)
+        items = [(item.index, item.embedding) for item in reply.data or []]
+        return RawVectors(in_order(items), reply.usage.total_tokens if reply.usage is not None else 0)
+
+    def _check(self, raw: RawVectors, count: int) -> Embeddings:
+        if len(raw.vectors) != count:
+            raise ModelBroken(f"{self._name} sent {len(raw.vectors)} vectors for {count} texts")
+        lengths = {len(vector) for vector in raw.vectors}
         if self._dimension:
             lengths.add(self._dimension)
         if len(lengths) != 1 or 0 in lengths:
             shown = ", ".join(str(length) for length in sorted(lengths))
             raise ModelBroken(f"{self._name} sent vectors of different lengths: {shown}")
-        vectors = np.array([item.embedding for item in items], dtype=np.float32)
+        vectors = np.array(raw.vectors, dtype=np.float32)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(norms).all() or not norms.all():
             raise ModelBroken(f"{self._name} sent a vector without a direction")
         self._dimension = vectors.shape[1]
-        token_count = reply.usage.total_tokens if reply.usage is not None else 0
-        return Embeddings(vectors / norms, token_count)
+        return Embeddings(vectors / norms, raw.token_count)
+
+
+def in_order(items: Sequence[tuple[int, Vector]]) -> list[Vector]:
+    """Vectors by their index, where each has one of its own; else as they came."""
+    if sorted(index for index, _ in items) == list(range(len(items))):
+        items = sorted(items, key=lambda item: item[0])
+    return [vector for _, vector in items]
 
 
 def _sendable(text: str) -> str:

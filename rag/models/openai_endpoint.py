@@ -4,9 +4,9 @@ import asyncio
 import json
 import random
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rag.errors import ModelBroken, ModelBusy, ModelError
 from rag.models.errors import (
@@ -21,7 +21,10 @@ from rag.models.errors import (
 )
 
 if TYPE_CHECKING:
+    from httpx2 import AsyncClient
     from openai import APIError, APIStatusError, AsyncOpenAI, Omit
+
+    from rag.models.addresses import AddressGuard
 
 Reply = TypeVar("Reply")
 
@@ -35,7 +38,7 @@ _KEY_LIKE = re.compile(r"\b(?:sk|pk|key|api)[-_][A-Za-z0-9*_\-]{6,}|\bBearer\s+\
 
 
 class Endpoint:
-    """Calls to one provider. Importing `openai` takes a second, so it happens at the first call.
+    """Calls to one address of a provider. Importing `openai` takes a second, so it happens at the first call.
 
     attempts: tries of a call that fails in passing (rate limit, server error, no connection), the first
         one included. A time-out is not tried again: it has taken long enough.
@@ -50,10 +53,20 @@ class Endpoint:
         timeout_s: float = 600.0,
         attempts: int = 5,
         concurrency: int = 16,
+        stream_concurrency: int = 512,
+        auth: str = "bearer",
+        query: Mapping[str, str] | None = None,
+        guard: "AddressGuard | None" = None,
     ) -> None:
         self.provider = provider
         self.timeout_s = timeout_s
-        self.concurrency = asyncio.Semaphore(concurrency)
+        self.running = 0
+        self._concurrency = concurrency
+        self._stream_concurrency = stream_concurrency
+        self._slots: dict[tuple[str, bool], asyncio.Semaphore] = {}
+        self._auth = auth
+        self._query = dict(query or {})
+        self._guard = guard
         self._base_url = base_url
         self._api_key = api_key
         self._attempts = max(1, attempts)
@@ -66,13 +79,17 @@ class Endpoint:
             from openai import AsyncOpenAI, Omit, Timeout
 
             # The client would send what it finds in OPENAI_ORG_ID and OPENAI_PROJECT_ID to any server.
-            headers = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
+            headers: dict[str, Any] = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
+            if self._auth != "bearer" and self._api_key:
+                headers[self._auth] = self._api_key
             self._client = AsyncOpenAI(
                 base_url=self._base_url,
                 api_key=self._api_key or "none",
                 timeout=Timeout(self.timeout_s, connect=min(_CONNECT_TIMEOUT_S, self.timeout_s)),
                 max_retries=0,
-                default_headers=headers,  # type: ignore[arg-type]  # Omit is how openai removes a header
+                default_headers=headers,  # Omit is how openai removes a header
+                default_query=self._query,
+                http_client=self._http_client(),
             )
         return self._client
 
@@ -81,7 +98,32 @@ class Endpoint:
         """To be given with each request: without a key no `Authorization` is sent."""
         from openai import Omit
 
-        return {} if self._api_key else {"Authorization": Omit()}
+        return {} if self._api_key and self._auth == "bearer" else {"Authorization": Omit()}
+
+    @asynccontextmanager
+    async def slot(self, model: str, *, is_stream: bool = False) -> AsyncIterator[None]:
+        """Wait until the model has room for one more call, and hold it."""
+        key = (model, is_stream)
+        if key not in self._slots:
+            limit = self._stream_concurrency if is_stream else self._concurrency
+            self._slots[key] = asyncio.Semaphore(limit)
+        async with self._slots[key]:
+            self.running += 1
+            try:
+                yield
+            finally:
+                self.running -= 1
+
+    async def post(self, model: str, path: str, body: Mapping[str, Any]) -> Any:
+        """What a provider answers to JSON in a shape of its own. path: added to the address. Raises ModelError."""
+
+        async def send() -> Any:
+            return await self.client.post(
+                path, cast_to=object, body=dict(body), options={"headers": self.extra_headers}
+            )
+
+        async with self.slot(model):
+            return await self.call(model, send)
 
     async def call(self, model: str, send: Callable[[], Awaitable[Reply]]) -> Reply:
         """Run `send`, again after passing failures. Raises ModelError."""
@@ -111,6 +153,8 @@ class Endpoint:
         except (APITimeoutError, httpx2.TimeoutException, TimeoutError):
             raise ModelTimedOut(f"{model} gave no reply within {self.timeout_s:g} s") from None
         except (APIConnectionError, httpx2.TransportError) as error:
+            if isinstance(error.__cause__, ModelError):  # the guard of addresses
+                raise error.__cause__ from None
             cause = type(error.__cause__ or error).__name__
             raise ModelUnreachable(f"{model} cannot be reached ({cause})") from None
         except APIStatusError as error:
@@ -125,6 +169,18 @@ class Endpoint:
         if self._client is not None:
             client, self._client = self._client, None
             await client.close()
+
+    def _http_client(self) -> "AsyncClient | None":
+        if self._guard is None:
+            return None
+        import httpx2
+
+        from rag.models.guarded_transport import GuardedTransport
+
+        # A proxy of the environment would look names up itself, out of the guard's sight.
+        return httpx2.AsyncClient(
+            transport=GuardedTransport(self._guard), trust_env=False, follow_redirects=True
+        )
 
     def _from_status(self, model: str, error: "APIStatusError") -> ModelError:
         status = error.status_code
@@ -156,7 +212,7 @@ class Endpoint:
     def _detail(self, error: "APIError") -> str:
         """`: what the provider said`, short and without anything that looks like a key."""
         body = error.body
-        said = body.get("message") if isinstance(body, dict) else body
+        said = (body.get("message") or body.get("detail")) if isinstance(body, dict) else body
         if not isinstance(said, str) or not said.strip() or "<html" in said.lower():
             return ""
         text = " ".join(said.split())

@@ -105,3 +105,53 @@ class ChatModel(Protocol):
 
     async def close(self) -> None:
         """Close connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """values: (n,) float32, 0..1, in the order of the texts; token_count: as the provider counts, 0 if it does not."""
+
+    values: FloatArray
+    token_count: int
+
+
+class RerankModel(Protocol):
+    """How well texts answer a question."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in a request: `model@provider`."""
+
+    async def rerank(self, question: str, texts: Sequence[str]) -> Scores:
+        """One score per text; an empty text gets one too. Raises ModelError."""
+
+    async def close(self) -> None:
+        """Close connections."""
+
+
+class SpeechToText(Protocol):
+    """Recordings to text."""
+
+    @property
+    def name(self) -> str:
+        """`model@provider`."""
+
+    async def transcribe(self, audio: bytes, file_name: str) -> str:
+        """What is said. file_name: its extension tells the format. Raises ModelError."""
+
+    async def close(self) -> None:
+        """Close connections."""
+
+
+class TextToSpeech(Protocol):
+    """Text to recordings."""
+
+    @property
+    def name(self) -> str:
+        """`model@provider`."""
+
+    def speak(self, text: str) -> AsyncIterator[bytes]:
+        """MP3, piece by piece; closing the iterator cancels the call. Raises ModelError."""
+
+    async def close(self) -> None:
+        """Close connections."""

@@ -1,16 +1,20 @@
 """Figures for Prometheus."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
+import numpy as np
 import pytest
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import Metrics
-from api.observed_models import ObservedChat
+from api.observed_models import ObservedCatalog, ObservedChat, ObservedRerank, Observer, label_of
 from rag.errors import ModelBusy, ModelError
-from rag.models.protocol import ChatDelta, ChatRequest
+from rag.models.catalog import ModelsConfig, ModelSpec
+from rag.models.protocol import ChatDelta, ChatRequest, ChatUsage, Scores
+
+SPEC = ModelSpec("m", "p", "chat")
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -73,7 +77,7 @@ class _Chat:
 )
 async def test_calls_of_models_are_counted_by_outcome(error: Exception | None, outcome: str) -> None:
     metrics = Metrics()
-    model = ObservedChat(_Chat(error), metrics)
+    model = ObservedChat(_Chat(error), Observer(SPEC, metrics))
     with suppress(ModelError):
         assert [delta.text async for delta in model.stream(ChatRequest(()))] == ["a", "b"]
     labels = {"kind": "chat", "model": "m@p", "outcome": outcome}
@@ -83,8 +87,59 @@ async def test_calls_of_models_are_counted_by_outcome(error: Exception | None, o
 async def test_a_reply_that_nobody_waits_for_is_closed() -> None:
     metrics = Metrics()
     chat = _Chat()
-    stream = ObservedChat(chat, metrics).stream(ChatRequest(()))
+    stream = ObservedChat(chat, Observer(SPEC, metrics)).stream(ChatRequest(()))
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
     assert chat.is_closed
     assert sample(metrics, "ragd_model_call_seconds_count", outcome="abandoned") == 1
+
+
+class _Talker(_Chat):
+    async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+        yield ChatDelta("a")
+        yield ChatDelta(finish_reason="stop", usage=ChatUsage(11, 7))
+
+
+class _Rank:
+    name = "m@p"
+
+    async def rerank(self, question: str, texts: Sequence[str]) -> Scores:
+        return Scores(np.zeros(len(texts), np.float32), 9)
+
+    async def close(self) -> None:
+        return
+
+
+async def test_tokens_are_counted_for_the_figures_and_for_the_row_of_a_tenants_model() -> None:
+    metrics = Metrics()
+    counted: list[tuple[str, int]] = []
+
+    def count(spec: ModelSpec, tokens: int) -> None:
+        counted.append((spec.row_id, tokens))
+
+    own = ModelSpec("m", "p", "chat", row_id="r1")
+    for spec in (SPEC, own):
+        model = ObservedChat(_Talker(), Observer(spec, metrics, count))
+        _ = [delta async for delta in model.stream(ChatRequest(()))]
+    rank = ModelSpec("r", "p", "rerank", row_id="r2")
+    await ObservedRerank(_Rank(), Observer(rank, metrics, count)).rerank("q", ["a"])
+    assert sample(metrics, "ragd_model_tokens_total", model="m@p", direction="sent") == 11
+    assert sample(metrics, "ragd_model_tokens_total", model="m@p", direction="received") == 7
+    assert sample(metrics, "ragd_model_tokens_total", kind="rerank", direction="sent") == 9
+    assert counted == [("r1", 18), ("r2", 9)]
+
+
+async def test_models_of_a_catalog_are_counted() -> None:
+    metrics = Metrics()
+    catalog = ObservedCatalog(ModelsConfig(), metrics)
+    await catalog.for_tenant([]).embedding().embed(["a text"])
+    labels = {"kind": "embedding", "model": "wordllama-256@Builtin"}
+    assert sample(metrics, "ragd_model_call_seconds_count", **labels, outcome="ok") == 1
+    assert sample(metrics, "ragd_model_tokens_total", **labels, direction="sent")
+    await catalog.close()
+
+
+def test_tenants_cannot_make_labels() -> None:
+    assert label_of(ModelSpec("x", "OpenAI", "chat")) == "x@OpenAI"
+    assert label_of(ModelSpec("gpt-4o", "OpenAI", "chat", row_id="1")) == "gpt-4o@OpenAI"
+    assert label_of(ModelSpec("zanzibar", "OpenAI", "chat", row_id="1")) == "*@OpenAI"

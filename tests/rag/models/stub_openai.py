@@ -186,9 +186,9 @@ def vector_of(text: str) -> list[float]:
 
 
 @asynccontextmanager
-async def open_stub() -> AsyncIterator[StubOpenAI]:
+async def open_stub(stub: StubOpenAI | None = None) -> AsyncIterator[StubOpenAI]:
     """A stub on a free port; leaving it fails if a request was not as it should be."""
-    stub = StubOpenAI()
+    stub = stub or StubOpenAI()
     server = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     stub.base_url = f"http://127.0.0.1:{port}/v1"
