@@ -18,6 +18,8 @@ from tests.api.executor.office import Office, open_office
 from tests.api.executor.test_dying import serving, wait_for_workers, worker_at
 from tests.api.executor.test_parsing import TEXT, sentences
 
+pytestmark = pytest.mark.timeout(90)  # what waits for a worker must not wait for ever
+
 LONG = sentences(20_000)
 
 

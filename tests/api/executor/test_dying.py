@@ -22,6 +22,8 @@ from api.settings import ExecutorSettings
 from tests.api.executor.office import Office, open_office
 from tests.api.executor.test_parsing import TEXT, sentences
 
+pytestmark = pytest.mark.timeout(90)  # what waits for a worker must not wait for ever
+
 
 @pytest.fixture(autouse=True)
 def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from tests.api.executor.office import Office, open_office
 from tests.api.executor.test_parsing import TEXT
 from tests.rag.models.stub_openai import API_KEY, Fault, StubOpenAI, open_stub
 
+pytestmark = pytest.mark.timeout(90)  # what waits for a worker must not wait for ever
+
 MODEL = "stub-embedding@stub"
 
 

@@ -9,6 +9,8 @@ from api.db import documents
 from api.db.models import Document
 from tests.api.executor.office import Office
 
+pytestmark = pytest.mark.timeout(90)  # what waits for a worker must not wait for ever
+
 
 def sentences(count: int, thing: str = "lighthouse") -> str:
     """A text no two parts of which are equal."""

@@ -3,9 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.api.executor.office import Office, open_office
 from tests.api.executor.test_dying import serving
 from tests.api.executor.test_parsing import TEXT, sentences
+
+pytestmark = pytest.mark.timeout(90)  # what waits for a worker must not wait for ever
 
 
 async def test_a_worker_beside_a_server_without_workers(office: Office) -> None:
