@@ -7,12 +7,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from quart import Response, request
 
 from api.errors import AppError, BadArgument
+from api.json_bodies import kind_of, parse_json
 from api.uploads import read_form
 
 BodyT = TypeVar("BodyT", bound="Body")
 QueryT = TypeVar("QueryT", bound="Query")
 
 JSON_OPTIONS = orjson.OPT_NON_STR_KEYS
+
+MAX_PROBLEMS = 100
+"""Validation errors that are told; what is wrong is clear by then."""
+
+MAX_MESSAGE_CHARACTERS = 16_384
+"""Of a refusal: messages repeat what was sent, which may be megabytes."""
 
 
 class Body(BaseModel):
@@ -97,12 +104,19 @@ def refuse_invalid(error: ValidationError, schema: type[BaseModel]) -> NoReturn:
             order.get(str(p["loc"][0]), 999) if p["loc"] else 1000,
         ),
     )
-    raise BadArgument(
-        "\n".join(
-            f"Field: <{'.'.join(str(part) for part in p['loc'])}> - Message: <{_message(p)}> - Value: <{shown(p['input'])}>"
-            for p in problems
-        )
-    ) from error
+    lines = [
+        f"Field: <{'.'.join(str(part) for part in p['loc'])}> - Message: <{_message(p)}> - Value: <{shown(p['input'])}>"
+        for p in problems[:MAX_PROBLEMS]
+    ]
+    if len(problems) > MAX_PROBLEMS:
+        lines.append(f"... and {len(problems) - MAX_PROBLEMS} more")
+    raise BadArgument("\n".join(lines)) from error
+
+
+async def _whole_body() -> bytes:
+    data = await request.get_data()
+    assert isinstance(data, bytes)
+    return data
 
 
 async def read_body(schema: type[BodyT], **extra: Any) -> BodyT:
@@ -112,7 +126,7 @@ async def read_body(schema: type[BodyT], **extra: Any) -> BodyT:
             f"Unsupported content type: Expected application/json, got {request.headers.get('Content-Type')}"
         )
     try:
-        content = orjson.loads(await request.get_data())
+        content = parse_json(await _whole_body())
     except orjson.JSONDecodeError as error:
         raise BadArgument("Malformed JSON syntax: Missing commas/brackets or invalid encoding") from error
     if not content:
@@ -132,7 +146,7 @@ async def read_object() -> dict[str, Any]:
     """
     if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
         return dict(await read_form())
-    data = await request.get_data()
+    data = await _whole_body()
     if not data.strip():
         return {}
     if request.mimetype != "application/json":
@@ -141,11 +155,11 @@ async def read_object() -> dict[str, Any]:
             f"{request.headers.get('Content-Type')}"
         )
     try:
-        content = orjson.loads(data)
+        content = parse_json(data)
     except orjson.JSONDecodeError as error:
         raise BadArgument(f"Malformed JSON: {error}") from error
     if not isinstance(content, dict):
-        raise BadArgument(f"The body must be a JSON object, got {type(content).__name__}")
+        raise BadArgument(f"The body must be a JSON object, got {kind_of(content)}")
     return content
 
 
@@ -181,14 +195,15 @@ def read_query(schema: type[LooseT]) -> LooseT:
 
 def error_content(error: AppError, path: str) -> dict[str, Any]:
     """The body of a refusal, in the shape of the family that the path belongs to."""
+    message = error.message
+    if len(message) > MAX_MESSAGE_CHARACTERS:
+        message = f"{message[:MAX_MESSAGE_CHARACTERS]}... ({len(message)} characters)"
     if path.startswith("/api/v1/chats_openai/"):
         kind = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}.get(
             error.status, "server_error" if error.status >= 500 else "invalid_request_error"
         )
-        return {
-            "error": {"message": error.message, "type": kind, "param": None, "code": str(error.reply_code)}
-        }
-    content: dict[str, Any] = {"code": error.reply_code, "message": error.message}
+        return {"error": {"message": message, "type": kind, "param": None, "code": str(error.reply_code)}}
+    content: dict[str, Any] = {"code": error.reply_code, "message": message}
     if error.is_status_sent:
         content["data"] = False if error.status == 401 else None
     if error.status == 404 and error.is_status_sent:
