@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.corpus import build_folder, read_corpus
 from bench.figures import show
 from bench.load import load, request_bytes
+from bench.quality_http import wait_until_parsed
 from bench.servers import Server, start
 
 BENCH = "memory"
@@ -127,7 +128,13 @@ def _small(temporary: Path, arguments: argparse.Namespace) -> list[bool]:
         idle_mb = settled_mb(running)
         met = [show(BENCH, "idle", [idle_mb], "MB", at_most=300, processes=running.process_count())]
         dataset_id = running.create_dataset("uploads")
-        running.upload(dataset_id, [("small.txt", b"Small.")])
+        files = [(f"{number}.txt", f"Text {number}. ".encode() * 200) for number in range(40)]
+        ids = running.upload(dataset_id, files)
+        running.call("POST", f"/api/v1/datasets/{dataset_id}/chunks", {"document_ids": ids})
+        wait_until_parsed(running, dataset_id, len(ids))
+        met.append(
+            show(BENCH, "idle_after_parsing", [settled_mb(running)], "MB", at_most=300, documents=len(ids))
+        )
         before_mb = settled_mb(running)
         peak_mb, rate = upload_peak_mb(running, dataset_id, arguments.upload_bytes)
         met.append(
