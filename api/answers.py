@@ -22,6 +22,7 @@ from rag.answering.pipeline import answer
 from rag.answering.prompts import Prompts
 from rag.answering.reference import Reference
 from rag.answering.request import AnswerRequest, ChatSettings, PassageQuery, PromptVariable
+from rag.answering.web_search import WebPage, WebSearch
 from rag.errors import MixedEmbeddings, RagError
 from rag.models.catalog import BUILTIN_PROVIDER, ModelCatalog
 from rag.models.protocol import ChatModel, Message
@@ -36,7 +37,8 @@ class AnswerPlan:
     """A chat as it is asked now.
 
     datasets: those of the chat that still exist and that the caller may still use.
-    has_datasets: whether the chat has any by its settings: then nothing found is an empty response.
+    has_datasets: whether the chat has any by its settings, or searches the web: then nothing found is an
+        empty response.
     document_ids: None: all of the datasets.
     """
 
@@ -95,7 +97,7 @@ def plan_answer(
         model_id=chat.llm_id,
         settings=replace(settings, reasoning=settings.reasoning or is_researching),
         datasets=list(datasets.values()),
-        has_datasets=bool(own_ids or more_dataset_ids),
+        has_datasets=bool(own_ids or more_dataset_ids or settings.tavily_api_key),
         document_ids=None if allowed is None else sorted(allowed),
     )
 
@@ -118,6 +120,7 @@ def _settings(chat: Chat, config: Mapping[str, Any]) -> ChatSettings:
     variables = config.get("parameters")
     if variables is None:
         variables = [{"key": "knowledge", "optional": False}]
+    api_key = config.get("tavily_api_key")
     return ChatSettings(
         system_prompt=config.get("system") or "",
         opener=config.get("prologue"),
@@ -134,6 +137,7 @@ def _settings(chat: Chat, config: Mapping[str, Any]) -> ChatSettings:
         reasoning=bool(config.get("reasoning")),
         cross_languages=config.get("cross_languages") or (),
         meta_data_filter=orjson.loads(chat.meta_data_filter),
+        tavily_api_key=api_key if isinstance(api_key, str) else "",
     )
 
 
@@ -144,11 +148,17 @@ def instructed(model: ChatModel) -> ChatModel | None:
 
 @dataclass(frozen=True, slots=True)
 class StepOptions:
-    """How the steps before an answer ask a model. step_timeout_s: longest time of one call; research_timeout_s: of all calls of deep research."""
+    """How the steps before an answer ask a model.
+
+    step_timeout_s: longest time of one call; research_timeout_s: of all calls of deep research.
+
+    web: asked by chats that have a key for it.
+    """
 
     prompts: Prompts = field(default_factory=Prompts)
     step_timeout_s: float = 30.0
     research_timeout_s: float = 180.0
+    web: WebSearch | None = None
 
 
 class DefaultModel:
@@ -220,7 +230,9 @@ class Answerer:
             document_ids=plan.document_ids,
             document_metadata=metadata.by_document,
         )
-        embedding = self._models.embedding(plan.datasets[0].embedding_model) if plan.datasets else None
+        embedding = None
+        if plan.has_datasets:
+            embedding = self._models.embedding(plan.datasets[0].embedding_model if plan.datasets else "")
         model = self._models.chat(plan.model_id)
         events = answer(
             request,
@@ -237,8 +249,14 @@ class Answerer:
         async def load_metadata() -> Mapping[str, Mapping[str, Any]]:
             return await self._db.read(metadata_of_datasets, [dataset.id for dataset in plan.datasets])
 
+        web, api_key = self._options.web, plan.settings.tavily_api_key
+
+        async def search_web(query: str) -> Sequence[WebPage]:
+            return [] if web is None else await web.search(query, api_key)
+
         return Helpers(
             instructed=instructed(model),
+            search_web=search_web if api_key else None,
             load_metadata=load_metadata,
             prompts=self._options.prompts,
             step_timeout_s=self._options.step_timeout_s,
@@ -269,6 +287,7 @@ class Answerer:
 
 def reference_reply(reference: Reference) -> dict[str, Any]:
     """The passages behind an answer as clients see them; `[ID:i]` means `chunks[i]`."""
+    urls = {chunk.document_id: chunk.url for chunk in reference.chunks if chunk.url}
     return {
         "total": reference.total,
         "chunks": [
@@ -290,6 +309,7 @@ def reference_reply(reference: Reference) -> dict[str, Any]:
         ],
         "doc_aggs": [
             {"doc_name": one.document_name, "doc_id": one.document_id, "count": one.count}
+            | ({"url": urls[one.document_id]} if one.document_id in urls else {})
             for one in reference.documents
         ],
     }

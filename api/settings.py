@@ -175,6 +175,11 @@ class AnsweringSettings(Section):
     research_timeout_s: float = Field(
         180, gt=0, description="seconds that deep research may take before the answer is written"
     )
+    web_search_url: str = Field(
+        "https://api.tavily.com",
+        description="address of Tavily's search API, for chats that have a key for it",
+        pattern=r"^https?://[^\s]+$",
+    )
 
 
 class Settings(Section):

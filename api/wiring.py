@@ -37,6 +37,7 @@ from api.settings import Settings, SettingsError
 from api.storage import open_storage
 from api.storage.protocol import FileStorage
 from rag.answering.prompts import BadPrompt, Prompts, open_prompts
+from rag.answering.web_search import WEB_TIMEOUT_S, WebSearch
 from rag.models.catalog import ModelCatalog
 from rag.stores.embedded import open_embedded_store
 from rag.stores.protocol import ChunkStore
@@ -124,7 +125,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         searcher = Searcher(chunks, models)
         default_model = DefaultModel(db, models)
         limits = settings.answering
-        steps = StepOptions(_open_prompts(settings), limits.step_timeout_s, limits.research_timeout_s)
+        web = WebSearch(limits.web_search_url, min(WEB_TIMEOUT_S, limits.step_timeout_s))
+        stack.push_async_callback(web.close)
+        steps = StepOptions(_open_prompts(settings), limits.step_timeout_s, limits.research_timeout_s, web)
         answerer = Answerer(db, searcher, models, steps)
         completions = CompletionService(db, answerer)
         stack.push_async_callback(completions.close)

@@ -46,7 +46,7 @@ class CitedChunkReply(Reply):
     content: str
     document_id: str
     document_name: str
-    dataset_id: str
+    dataset_id: str | list[str] = Field(description="[] for a page of the web")
     image_id: str
     positions: list[list[int]]
 

@@ -18,7 +18,7 @@ import orjson
 log = logging.getLogger(__name__)
 
 MAX_PAGES = 6
-_TIMEOUT_S = 10.0
+WEB_TIMEOUT_S = 10.0
 _MAX_REPLY_BYTES = 2_000_000
 _MAX_QUERY_CHARACTERS = 400  # Tavily's limit
 _MAX_CONTENT_CHARACTERS = 8000
@@ -39,7 +39,7 @@ class WebPage:
 class WebSearch:
     """Calls to one search endpoint; connects at the first call."""
 
-    def __init__(self, base_url: str, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, base_url: str, timeout_s: float = WEB_TIMEOUT_S) -> None:
         self._url = base_url.rstrip("/") + "/search"
         self._timeout_s = timeout_s
         self._client: httpx.AsyncClient | None = None
