@@ -74,13 +74,17 @@ def test_sending_one_setting_brings_the_whole_schema(api: Api) -> None:
         ),
         (
             {"name": "a", "chunk_method": None},
-            "Field: <chunk_method> - Message: <Input should be 'naive', 'book', 'email', 'laws', 'manual', 'one', "
-            "'paper', 'picture', 'presentation', 'qa', 'table' or 'tag'> - Value: <None>",
+            (
+                "Field: <chunk_method> - Message: <Input should be 'naive', 'book', 'email', 'laws', 'manual', 'one', "
+                "'paper', 'picture', 'presentation', 'qa', 'table' or 'tag'> - Value: <None>"
+            ),
         ),
         (
             {"name": "a", "embedding_model": "bge"},
-            "Field: <embedding_model> - Message: <Embedding model identifier must follow "
-            "<model_name>@<provider> format> - Value: <bge>",
+            (
+                "Field: <embedding_model> - Message: <Embedding model identifier must follow "
+                "<model_name>@<provider> format> - Value: <bge>"
+            ),
         ),
         (
             {"name": "a", "embedding_model": "@x"},
@@ -92,8 +96,10 @@ def test_sending_one_setting_brings_the_whole_schema(api: Api) -> None:
         ),
         (
             {"name": "a", "avatar": "data:image/gif;base64,x"},
-            "Field: <avatar> - Message: <Unsupported MIME type. Allowed: ['image/jpeg', 'image/png']> - Value: "
-            "<data:image/gif;base64,x>",
+            (
+                "Field: <avatar> - Message: <Unsupported MIME type. Allowed: ['image/jpeg', 'image/png']> - Value: "
+                "<data:image/gif;base64,x>"
+            ),
         ),
         (
             {"name": "a", "parser_config": {"chunk_token_num": "4"}},
@@ -113,13 +119,17 @@ def test_sending_one_setting_brings_the_whole_schema(api: Api) -> None:
         ),
         (
             {"name": "a", "parse_type": 1},
-            "Field: <> - Message: <parser_id omitted → required fields missing: pipeline_id> - Value: "
-            "<{'name': 'a', 'parse_type': 1}>",
+            (
+                "Field: <> - Message: <parser_id omitted → required fields missing: pipeline_id> - Value: "
+                "<{'name': 'a', 'parse_type': 1}>"
+            ),
         ),
         (
             {"name": "a", "chunk_method": "naive", "parse_type": 1},
-            "Field: <> - Message: <parser_id provided → disallowed fields present: parse_type> - Value: "
-            "<{'name': 'a', 'chunk_method': 'naive', 'parse_type': 1}>",
+            (
+                "Field: <> - Message: <parser_id provided → disallowed fields present: parse_type> - Value: "
+                "<{'name': 'a', 'chunk_method': 'naive', 'parse_type': 1}>"
+            ),
         ),
         ({"name": "a", "embedding_model": "m@Nobody"}, "Unsupported model: <m@Nobody>"),
     ],
