@@ -42,7 +42,7 @@ POLL_S = 1.0
 TICK_S = 0.5
 STOP_GRACE_S = 1.0
 """What a worker has to stop by itself before it is killed."""
-PIPELINE = 6
+PIPELINE = 16
 """Small documents that a worker may have in line, so that it never waits for the next one."""
 PUBLISH_AT_ONCE = 64
 MAX_LOST_LEASES = 10
@@ -179,7 +179,7 @@ class Supervisor:
             run.is_small for slot in ready for run in slot.runs
         )
         extra = line - at_hand if is_all_small else 0
-        if idle <= 0 and extra < line / 2:
+        if idle <= 0 and extra < line / 4:
             return 0, 0
         return max(0, idle), max(0, extra - max(0, idle))
 
@@ -195,31 +195,36 @@ class Supervisor:
         if not parses:
             return
         jobs = await patiently(lambda: self._db.read(load_jobs, [lease.document_id for lease in parses]))
+        runs = []
         for lease in parses:
             job = jobs.get(lease.document_id)
             if job is None or lease.is_cancelled:
                 self._spawn(self._endings.clean_up(lease))
                 continue
-            run = new_run(lease, job)
-            self._runs[lease.task_id] = run
-            reason = self._refusal(lease, job) or await self._open_file(run)
+            runs.append(new_run(lease, job))
+            self._runs[lease.task_id] = runs[-1]
+        reasons = await asyncio.gather(*(self._prepare(run) for run in runs))
+        for run, reason in zip(runs, reasons, strict=True):
             if reason:
                 self._spawn(self._end(run, self._endings.fail(run, reason)))
-            elif not run.stop_at:
+            elif run.stop_at:
+                self._spawn(self._end(run, self._endings.clean_up(run.lease)))
+            else:
                 self._waiting.append(run)
         self._dispatch()
 
-    def _refusal(self, lease: Lease, job: ParseJob) -> str:
+    async def _prepare(self, run: Run) -> str:
+        """Get the file; returns why the run cannot begin."""
+        lease, job = run.lease, run.job
         lost = lease.lease_count - 1 - lease.attempts - lease.busy_count
         if lost >= MAX_LOST_LEASES:
             return lost_text(lost)
-        return size_text(self._settings.max_file_bytes) if job.size > self._settings.max_file_bytes else ""
-
-    async def _open_file(self, run: Run) -> str:
+        if job.size > self._settings.max_file_bytes:
+            return size_text(self._settings.max_file_bytes)
         try:
-            run.path = await run.files.enter_async_context(self._storage.local_copy(run.job.storage_key))
+            run.path = await run.files.enter_async_context(self._storage.local_copy(job.storage_key))
         except FileNotFoundError:
-            return missing_text(run.job.name)
+            return missing_text(job.name)
         return ""
 
     def _dispatch(self) -> None:

@@ -1,5 +1,6 @@
 """What workers work with: read and imported once in the fork server, opened in each worker."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib import import_module
@@ -8,7 +9,9 @@ from api.data_folder import chunk_folder
 from api.models_config import models_config
 from api.settings import Settings
 from rag.chunking.methods import find_method
+from rag.models.builtin_embedding import BuiltinEmbedding
 from rag.models.catalog import ModelCatalog, open_models
+from rag.models.protocol import EmbeddingModel, Embeddings
 from rag.stores.embedded import open_embedded_store
 from rag.stores.protocol import ChunkStore
 from rag.text.tokenizer import words
@@ -41,3 +44,24 @@ def preload(settings: Settings) -> Preloaded:
 def open_store(settings: Settings) -> AbstractAsyncContextManager[ChunkStore]:
     """The chunk store, to write into."""
     return open_embedded_store(chunk_folder(settings), role="writer", thread_count=1, max_queued=64)
+
+
+class _Inline:
+    """The built-in embeddings without their thread: a worker has nothing else to do meanwhile."""
+
+    def __init__(self, model: BuiltinEmbedding) -> None:
+        self._model = model
+        self.name = model.name
+        self.dimension = model.dimension
+        self.embed_query = model.embed_query
+        self.close = model.close
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """See `EmbeddingModel`."""
+        return self._model.embed_now(texts)
+
+
+def embedding_model(models: ModelCatalog, model_id: str) -> EmbeddingModel:
+    """The model as a worker uses it. Raises ModelNotFound."""
+    model = models.embedding(model_id)
+    return _Inline(model) if isinstance(model, BuiltinEmbedding) else model

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from api.executor.progress import progress_line
-from api.executor.tools import Preloaded, open_store
+from api.executor.tools import Preloaded, embedding_model, open_store
 from api.executor.wire import BlockingPeer, PeerGone
 from deepdoc.errors import ParseError
 from rag.chunking import chunk_document
@@ -137,7 +137,7 @@ class _Worker:
         times = IngestTimes()
         staging_s = 0.0
         batch_size = 4 * self._settings.embedding.batch_size
-        model = self._models.embedding(job["embedding_model"])
+        model = embedding_model(self._models, job["embedding_model"])
         start = time.perf_counter()
         async for chunks in ingest(self._drafts(job), document, model, batch_size=batch_size, times=times):
             self._check(job)
