@@ -5,10 +5,9 @@ The row is the truth about a task, whatever hands it out: `api.executor.database
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-from peewee import fn
 
 from api.clock import new_id, now_ms
 from api.db.database import execute
@@ -92,41 +91,55 @@ def lease_tasks(owner: str, lease_ms: int, *, limit: int, extra_small: int) -> l
     if not chosen:
         return []
     token = secrets.token_hex(16)
-    Task.update(
-        state=LEASED, lease_owner=owner, lease_token=token, lease_until=now + lease_ms,
-        lease_count=Task.lease_count + 1, update_time=now,
-    ).where(Task.id.in_([row.id for row in chosen])).execute()  # fmt: skip
+    execute(
+        "UPDATE task SET state = ?, lease_owner = ?, lease_token = ?, lease_until = ?,"
+        f" lease_count = lease_count + 1, update_time = ? WHERE id IN ({_marks(chosen)})",
+        [LEASED, owner, token, now + lease_ms, now, *(row.id for row in chosen)],
+    )
     return [
         Lease(
             task_id=row.id, kind=row.kind, document_id=row.document_id, dataset_id=row.dataset_id, token=token,
             attempts=row.attempts, busy_count=row.busy_count, lease_count=row.lease_count + 1,
-            is_cancelled=row.is_cancelled, payload=orjson.loads(row.payload),
+            is_cancelled=bool(row.is_cancelled), payload=orjson.loads(row.payload),
         )
         for row in chosen
     ]  # fmt: skip
 
 
-def _due(now: int, limit: int) -> Iterable[Task]:
-    yield from (
-        Task.select()
-        .where((Task.state == LEASED) & (Task.lease_until <= now))
-        .order_by(Task.lease_until)
-        .limit(limit)
-    )
-    other = Task.alias()
-    is_busy = other.select().where(
-        (other.document_id == Task.document_id) & (other.kind == PARSE) & (other.state == LEASED)
-    )
-    due = (Task.state == QUEUED) & (Task.available_at <= now)
-    is_free = (Task.kind != PARSE) | ~fn.EXISTS(is_busy)
-    yield from Task.select().where(due & is_free).order_by(Task.priority, Task.available_at).limit(limit)
+class _Due(NamedTuple):
+    id: str
+    kind: str
+    document_id: str
+    dataset_id: str
+    size: int
+    payload: str
+    attempts: int
+    busy_count: int
+    lease_count: int
+    is_cancelled: bool
 
 
-def _choose(due: Iterable[Task], limit: int) -> list[Task]:
-    chosen: list[Task] = []
+_DUE = f"SELECT {', '.join(f't.{name}' for name in _Due._fields)} FROM task t WHERE "
+
+
+def _due(now: int, limit: int) -> Iterable[_Due]:
+    lost = "t.state = ? AND t.lease_until <= ? ORDER BY t.lease_until LIMIT ?"
+    yield from map(_Due._make, execute(_DUE + lost, [LEASED, now, limit]))
+    waiting = (
+        "t.state = ? AND t.available_at <= ? AND (t.kind <> ? OR NOT EXISTS (SELECT 1 FROM task o"
+        " WHERE o.document_id = t.document_id AND o.kind = ? AND o.state = ?))"
+        " ORDER BY t.priority, t.available_at LIMIT ?"
+    )
+    yield from map(_Due._make, execute(_DUE + waiting, [QUEUED, now, PARSE, PARSE, LEASED, limit]))
+
+
+def _choose(due: Iterable[_Due], limit: int) -> list[_Due]:
+    chosen: list[_Due] = []
     documents: set[str] = set()
+    has_large = False
     for row in due:
-        if len(chosen) >= limit and (row.size > SMALL_BYTES or any(one.size > SMALL_BYTES for one in chosen)):
+        has_large = has_large or row.size > SMALL_BYTES
+        if len(chosen) >= limit and has_large:
             break
         if row.kind == PARSE:
             if row.document_id in documents:
