@@ -40,6 +40,7 @@ class AnswerPlan:
     has_datasets: whether the chat has any by its settings, or searches the web: then nothing found is an
         empty response.
     document_ids: None: all of the datasets.
+    tenant_id: whose default model is asked where model_id is "".
     """
 
     model_id: str
@@ -47,6 +48,7 @@ class AnswerPlan:
     datasets: Sequence[Dataset]
     has_datasets: bool
     document_ids: Sequence[str] | None
+    tenant_id: str
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ def plan_answer(
         datasets=list(datasets.values()),
         has_datasets=bool(own_ids or more_dataset_ids or settings.tavily_api_key),
         document_ids=None if allowed is None else sorted(allowed),
+        tenant_id=chat.tenant_id,
     )
 
 
@@ -233,7 +236,8 @@ class Answerer:
         embedding = None
         if plan.has_datasets:
             embedding = self._models.embedding(plan.datasets[0].embedding_model if plan.datasets else "")
-        model = self._models.chat(plan.model_id)
+        model_id = plan.model_id or await self._db.read(_default_model_id, plan.tenant_id)
+        model = self._models.chat(model_id)
         events = answer(
             request,
             retrieve=retrieve,

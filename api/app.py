@@ -24,6 +24,7 @@ from api.chats_openai.routes import blueprint as chats_openai
 from api.chunks.routes import blueprint as chunks
 from api.connection import install
 from api.datasets.routes import blueprint as datasets
+from api.dify.routes import blueprint as dify
 from api.documents.routes import blueprint as documents
 from api.errors import (
     AppError,
@@ -39,6 +40,7 @@ from api.errors import (
 from api.http import error_response
 from api.logs import request_id
 from api.retrieval.routes import blueprint as retrieval
+from api.sessions.ask_routes import blueprint as questions
 from api.sessions.routes import blueprint as sessions
 from api.settings import Settings
 from api.system.routes import blueprint as system
@@ -46,7 +48,7 @@ from api.wiring import Services
 
 log = logging.getLogger(__name__)
 
-BLUEPRINTS = (system, datasets, documents, chunks, retrieval, chats, sessions, chats_openai)
+BLUEPRINTS = (system, datasets, documents, chunks, retrieval, chats, sessions, chats_openai, questions, dify)
 
 
 def server_version() -> str:

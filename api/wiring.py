@@ -18,6 +18,7 @@ from api.chunks.service import ChunkService
 from api.data_folder import chunk_folder, database_file
 from api.datasets.service import DatasetService
 from api.db.database import Database, open_database
+from api.dify.service import DifyService
 from api.document_locks import DocumentLocks
 from api.documents.metadata import MetadataService
 from api.documents.service import DocumentService
@@ -31,6 +32,7 @@ from api.purge import Purger
 from api.retrieval.service import RetrievalService
 from api.search import Searcher
 from api.secrets import Vault, load_secret
+from api.sessions.ask import AskService
 from api.sessions.completions import CompletionService
 from api.sessions.service import SessionService
 from api.settings import Settings, SettingsError
@@ -75,6 +77,8 @@ class Services:
     sessions: SessionService
     completions: CompletionService
     openai: OpenAIService
+    questions: AskService
+    dify: DifyService
     executor: Executor
     closing: asyncio.Event
 
@@ -152,6 +156,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sessions=SessionService(db),
             completions=completions,
             openai=OpenAIService(db, answerer),
+            questions=AskService(db, answerer, default_model, steps),
+            dify=DifyService(db, searcher),
             executor=executor,
             closing=asyncio.Event(),
         )
