@@ -152,9 +152,9 @@ class Supervisor:
     async def _feed(self) -> None:
         """Lease what workers have room for."""
         while True:
+            self._has_room.clear()
             limit, extra = self._room()
             if limit + extra == 0:
-                self._has_room.clear()
                 await self._has_room.wait()
                 continue
             leases = await patiently(
@@ -164,8 +164,22 @@ class Supervisor:
             )
             if leases:
                 await self._accept(leases)
-            else:
+            elif limit:
                 await self._queue.wait(POLL_S)
+            else:
+                await self._wait_for_room_or_work()
+
+    async def _wait_for_room_or_work(self) -> None:
+        """What is next may be too large to stand in a worker's line: then a worker that falls idle is to have it."""
+        waits = [
+            asyncio.create_task(self._queue.wait(POLL_S)),
+            asyncio.create_task(self._has_room.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _room(self) -> tuple[int, int]:
         """(tasks of any size, further small ones) to lease now."""

@@ -7,6 +7,7 @@ import pytest
 
 from api.db import documents
 from api.db.models import Document
+from api.executor import supervisor
 from tests.api.executor.office import Office
 
 pytestmark = pytest.mark.timeout(90)  # what waits for a worker must not wait for ever
@@ -190,6 +191,19 @@ async def test_many_small_documents(office: Office) -> None:
         assert await office.found("number7") == {ids[7]}
         assert (await executor.queue_status()).done == 60
     await office.check_counts()
+
+
+async def test_a_large_document_goes_to_the_first_worker_that_falls_idle(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small documents may stand in a worker's line, the large one behind them waits for an idle worker."""
+    monkeypatch.setattr(supervisor, "POLL_S", 60.0)
+    small = [await office.add(f"s{number}.txt", f"Small {number}. " * 300) for number in range(6)]
+    large = [await office.add(f"l{number}.txt", f"Large {number}. " * 10_000) for number in range(3)]
+    async with office.working():
+        await office.parse(*small, *large)
+        for document_id in (*small, *large):
+            assert (await office.end_of(document_id, timeout_s=30)).run == "3"
 
 
 async def test_progress_is_shown_while_it_runs(office: Office) -> None:
