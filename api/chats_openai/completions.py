@@ -104,7 +104,7 @@ class OpenAIAnswer:
                 self._ready.extend((self._as_error(failure_error(event)), DONE))
                 self._is_over = True
             case Done():
-                self._ready.extend((await self._last(event), DONE))
+                self._ready.extend((*await self._last(event), DONE))
                 self._is_over = True
 
     def _chunk(self, delta: dict[str, Any]) -> dict[str, Any]:
@@ -123,14 +123,17 @@ class OpenAIAnswer:
             "usage": None,
         }
 
-    async def _last(self, done: Done) -> dict[str, Any]:
+    async def _last(self, done: Done) -> list[dict[str, Any]]:
+        """RAGFlow's clients read the usage in the chunk that ends the answer, OpenAI's ask for one of its own."""
         delta: dict[str, Any] = {}
         if self._question.reference:
             delta = {"reference": self._reference(done), "final_content": done.cited_answer}
         chunk = self._chunk(delta)
-        chunk["choices"][0]["finish_reason"] = "stop"
-        chunk["usage"] = await self._usage(done)
-        return chunk
+        chunk["choices"][0]["finish_reason"] = done.finish_reason
+        usage = await self._usage(done)
+        if self._question.has_usage_chunk:
+            return [chunk, chunk | {"choices": [], "usage": usage}]
+        return [chunk | {"usage": usage}]
 
     async def _reply(self, done: Done) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": done.cited_answer}
@@ -144,13 +147,19 @@ class OpenAIAnswer:
         }
         return self._head | {
             "object": "chat.completion",
-            "choices": [{"message": message, "logprobs": None, "finish_reason": "stop", "index": 0}],
+            "choices": [
+                {"message": message, "logprobs": None, "finish_reason": done.finish_reason, "index": 0}
+            ],
             "usage": usage,
         }
 
     async def _usage(self, done: Done) -> dict[str, Any]:
-        prompt_tokens = await _count(self._question.text)
-        completion_tokens = await _count(done.answer, done.reasoning)
+        """As the model counts; where it tells nothing, question and reply by cl100k_base."""
+        if done.usage.is_counted_here:
+            prompt_tokens = await _count(self._question.text)
+            completion_tokens = await _count(done.answer, done.reasoning)
+        else:
+            prompt_tokens, completion_tokens = done.usage.prompt_tokens, done.usage.completion_tokens
         return {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,

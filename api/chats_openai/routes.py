@@ -10,6 +10,7 @@ from api.chats_openai.completions import DONE
 from api.chats_openai.schemas import (
     OpenAICompletionBody,
     OpenAICompletionReply,
+    OpenAIModelList,
     check_presence,
     read_question,
 )
@@ -46,6 +47,9 @@ blueprint = Blueprint("chats_openai", __name__, url_prefix="/api/v1/chats_openai
         (102, "The last content of this conversation is not from user."),
         (102, "You don't own the chat <id>"),
         (102, "metadata_condition must be an object."),
+        (102, "stream_options must be an object."),
+        (102, "`tools` are not supported: a chat answers from its datasets; leave them out"),
+        (102, "`n` must be 1, got <n>: there is one answer to a question"),
     ),
 )
 async def chat_completions(chat_id: str) -> Response:
@@ -79,6 +83,19 @@ async def chat_completions(chat_id: str) -> Response:
         return json_response(await answer.whole())
     await answer.begin()
     return sse(answer, on_error=tell)
+
+
+@blueprint.get("/<chat_id>/models")
+@operation(
+    "List the model of a chat assistant",
+    tag="chats_openai",
+    reply=OpenAIModelList,
+    errors=((102, "You don't own the chat <id>"),),
+)
+async def list_models(chat_id: str) -> Response:
+    """For clients that ask what they may choose. Any other `model` is answered by the same one."""
+    caller = await require_api_key()
+    return json_response(await services().openai.models(caller, chat_id))
 
 
 def _accepts_stream() -> bool:

@@ -10,12 +10,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import BadArgument, Refused
-from api.http import shown
+from api.http import Reply, shown
 from rag.models.protocol import Message
+
+# `refusal`: what an assistant said in place of an answer.
+_TEXT_PARTS = ("text", "refusal")
 
 
 class OpenAIMessage(BaseModel):
-    """A turn. Of list content the text parts count."""
+    """A turn. Of list content the text parts count; parts of other types are refused."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -38,8 +41,18 @@ class ExtraBody(BaseModel):
     metadata_condition: dict[str, Any] | None = None
 
 
+class StreamOptions(BaseModel):
+    """How a stream ends."""
+
+    model_config = ConfigDict(extra="allow")
+
+    include_usage: bool = Field(
+        False, description="true: usage in a chunk of its own, without choices, as OpenAI sends it"
+    )
+
+
 class OpenAICompletionBody(BaseModel):
-    """Body of POST …/chat/completions; sampling fields, tools and the rest of OpenAI's are ignored."""
+    """Body of POST …/chat/completions. Sampling fields are ignored: the chat has its own. Tools are refused."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -48,6 +61,8 @@ class OpenAICompletionBody(BaseModel):
     stream: bool = Field(
         True, description="unset, it is false for a client that accepts `application/json` alone"
     )
+    stream_options: StreamOptions | None = None
+    n: Literal[1] | None = None
     extra_body: ExtraBody | None = None
     reference: bool = False
     reference_metadata: ReferenceMetadata | None = None
@@ -67,6 +82,22 @@ class OpenAICompletionReply(BaseModel):
     usage: dict[str, Any]
 
 
+class OpenAIModel(Reply):
+    """A model, in OpenAI's terms."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class OpenAIModelList(BaseModel):
+    """What a client may choose from: the one model of the chat."""
+
+    object: Literal["list"]
+    data: list[OpenAIModel]
+
+
 @dataclass(frozen=True, slots=True)
 class OpenAIQuestion:
     """A body that passed its checks. condition: unchecked.
@@ -80,6 +111,7 @@ class OpenAIQuestion:
     reference: bool
     metadata_fields: Sequence[str] | None
     condition: Any
+    has_usage_chunk: bool = False
 
     @property
     def text(self) -> str:
@@ -120,6 +152,10 @@ def read_question(body: Mapping[str, Any]) -> OpenAIQuestion:
     model = body["model"]
     if not isinstance(model, str):
         raise BadArgument(f"`model` must be a string, got {shown(model)}")
+    stream_options = body.get("stream_options")
+    if stream_options and not isinstance(stream_options, dict):
+        raise Refused("stream_options must be an object.")
+    _refuse_what_is_not_there(body)
     fields: list[str] | None = None
     if (metadata or {}).get("include"):
         fields = [] if wanted is None else [name for name in wanted if isinstance(name, str)] or None
@@ -130,18 +166,28 @@ def read_question(body: Mapping[str, Any]) -> OpenAIQuestion:
         reference=bool(options.get("reference")),
         metadata_fields=fields,
         condition=options.get("metadata_condition"),
+        has_usage_chunk=bool((stream_options or {}).get("include_usage")),
     )
+
+
+def _refuse_what_is_not_there(body: Mapping[str, Any]) -> None:
+    """What would be answered wrongly if it were ignored. Raises Refused."""
+    for name, choice in (("tools", "tool_choice"), ("functions", "function_call")):
+        if body.get(name) and body.get(choice) != "none":
+            raise Refused(f"`{name}` are not supported: a chat answers from its datasets; leave them out")
+    n = body.get("n")
+    if n is not None and (n != 1 or isinstance(n, bool)):
+        raise Refused(f"`n` must be 1, got {shown(n)}: there is one answer to a question")
 
 
 def _conversation(sent: Sequence[Mapping[str, Any]]) -> list[Message]:
     """Turns of user and assistant from the first question on; the chat has its own system prompt."""
     messages: list[Message] = []
     for place, one in enumerate(sent):
-        text = _text(one.get("content"), place)
         if one["role"] == "user":
-            messages.append(Message("user", text))
+            messages.append(Message("user", _text(one.get("content"), place)))
         elif one["role"] == "assistant" and messages:
-            messages.append(Message("assistant", text))
+            messages.append(Message("assistant", _text(one.get("content"), place)))
     return messages
 
 
@@ -150,9 +196,20 @@ def _text(content: Any, place: int) -> str:
         return ""
     if isinstance(content, str):
         return content
-    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
-        parts = [part.get("text") for part in content]
-        return "\n".join(text for text in parts if isinstance(text, str))
-    raise BadArgument(
-        f"messages[{place}].content must be a string or an array of parts, got {shown(content)}"
-    )
+    if not isinstance(content, list):
+        raise BadArgument(
+            f"messages[{place}].content must be a string or an array of parts, got {shown(content)}"
+        )
+    texts = [_part_text(part, f"messages[{place}].content[{number}]") for number, part in enumerate(content)]
+    return "\n".join(text for text in texts if text)
+
+
+def _part_text(part: Any, name: str) -> str:
+    """The text of a part. Raises Refused for images, audio and files: leaving them out would answer something else."""
+    if not isinstance(part, dict):
+        raise BadArgument(f"{name} must be an object with `type` and `text`, got {shown(part)}")
+    kind = part.get("type", "text")
+    if kind not in _TEXT_PARTS:
+        raise Refused(f"{name} is of type {shown(kind)}, and only parts of type text can be read")
+    text = part.get(kind if kind == "refusal" else "text")
+    return text if isinstance(text, str) else ""

@@ -9,6 +9,7 @@ from api.chats_openai.completions import OpenAIAnswer
 from api.chats_openai.schemas import OpenAIQuestion
 from api.db.chats import find_chat
 from api.db.database import Database
+from api.db.models import Chat
 from api.errors import AppError, NotFound
 
 
@@ -32,9 +33,23 @@ class OpenAIService:
         events = self._answerer.answer(plan, question.messages, quote=question.reference, metadata=metadata)
         return OpenAIAnswer(chat_id, question, events, metadata, as_error)
 
+    async def models(self, caller: Caller, chat_id: str) -> dict[str, Any]:
+        """The chat's model as a list, for clients that want to choose one. Raises NotFound."""
+        chat = await self._db.read(_get_chat, caller, chat_id)
+        created = chat.create_time // 1000
+        return {
+            "object": "list",
+            "data": [{"id": chat.llm_id, "object": "model", "created": created, "owned_by": "ragd"}],
+        }
+
     def _plan(self, caller: Caller, chat_id: str, question: OpenAIQuestion) -> AnswerPlan:
-        chat = find_chat(caller.tenant_id, chat_id)
-        if chat is None:
-            raise NotFound(f"You don't own the chat {chat_id}")
+        chat = _get_chat(caller, chat_id)
         condition = read_condition(question.condition)
         return plan_answer(caller, chat, condition=condition if question.text.strip() else None)
+
+
+def _get_chat(caller: Caller, chat_id: str) -> Chat:
+    chat = find_chat(caller.tenant_id, chat_id)
+    if chat is None:
+        raise NotFound(f"You don't own the chat {chat_id}")
+    return chat

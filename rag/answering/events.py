@@ -7,6 +7,7 @@ ReferenceFound comes before the first text, behind the Thinking* of deep researc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from rag.answering.reference import Reference
 
@@ -99,7 +100,8 @@ class Done:
     cited_answer: the same with citations repaired and, where the model wrote none, inserted.
     reference: with the documents that are cited; None where citations are off or nothing was retrieved.
     prompt: the system prompt without the retrieved knowledge, then question, times and tokens.
-    timings_ms: by stage, in the order they ran.
+    timings_ms: by stage, in the order they ended.
+    finish_reason: "length" where the model stopped at its limit; the text then says so at its end.
     """
 
     answer: str
@@ -111,6 +113,7 @@ class Done:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     failure: Failed | None = None
     is_empty_response: bool = False
+    finish_reason: Literal["stop", "length"] = "stop"
 
 
 AnswerEvent = (

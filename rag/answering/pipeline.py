@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 
 from rag.answering.citations import CitedText, cite
 from rag.answering.events import (
@@ -164,7 +165,8 @@ async def _generate(state: AnswerState) -> AsyncGenerator[AnswerEvent, None]:
     started = time.perf_counter()
     cited = await _cite(state, text, has_failed=failure is not None)
     _note_time(state, "cite", started)
-    yield _done(state, text, cited, reasoning="".join(reasonings), usage=usage, failure=failure)
+    done = _done(state, text, cited, reasoning="".join(reasonings), usage=usage, failure=failure)
+    yield replace(done, finish_reason="length") if finish_reason == "length" else done
 
 
 async def _cite(state: AnswerState, text: str, *, has_failed: bool) -> CitedText:

@@ -47,9 +47,27 @@ def test_what_must_be_there() -> None:
             "messages[0].content must be a string or an array of parts, got 1",
         ),
         (
-            body(messages=[{"role": "user", "content": ["x"]}]),
-            "messages[0].content must be a string or an array of parts, got ['x']",
+            body(
+                messages=[{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]}]
+            ),
+            "messages[0].content[1] is of type image_url, and only parts of type text can be read",
         ),
+        (
+            body(messages=[{"role": "user", "content": ["a"]}]),
+            "messages[0].content[0] must be an object with `type` and `text`, got a",
+        ),
+        (
+            body(tools=[{"type": "function"}]),
+            "`tools` are not supported: a chat answers from its datasets; leave them out",
+        ),
+        (
+            body(functions=[{"name": "f"}], function_call="auto"),
+            "`functions` are not supported: a chat answers from its datasets; leave them out",
+        ),
+        (body(n=2), "`n` must be 1, got 2: there is one answer to a question"),
+        (body(n=True), "`n` must be 1, got True: there is one answer to a question"),
+        (body(n="1"), "`n` must be 1, got 1: there is one answer to a question"),
+        (body(stream_options=[1]), "stream_options must be an object."),
     ],
 )
 def test_refusals(sent: dict[str, Any], message: str) -> None:
@@ -70,7 +88,7 @@ def test_only_the_conversation_goes_on() -> None:
                 {"role": "developer", "content": "obey"},
                 {
                     "role": "user",
-                    "content": [{"type": "text", "text": "two"}, {"type": "image_url"}, {"text": "2"}],
+                    "content": [{"type": "text", "text": "two"}, {"text": "2"}],
                 },
             ]
         )
@@ -78,6 +96,19 @@ def test_only_the_conversation_goes_on() -> None:
     turns = [(one.role, one.content) for one in question.messages]
     assert turns == [("user", "one"), ("assistant", ""), ("user", "two\n2")]
     assert question.text == "two\n2"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"n": 1, "tools": [], "functions": None, "stream_options": None},
+        {"tools": [{"type": "function"}], "tool_choice": "none"},
+        {"temperature": 9, "top_p": "x", "logit_bias": [], "user": 5, "seed": 1},
+        {"messages": [{"role": "system", "content": [{"type": "image_url"}]}, *ASKED]},
+    ],
+)
+def test_what_is_ignored(more: dict[str, Any]) -> None:
+    assert read_question(body(**more)).text == "q"
 
 
 @pytest.mark.parametrize("nested", [True, False])

@@ -10,7 +10,7 @@ from openai import APIError, BadRequestError, InternalServerError, OpenAI, RateL
 from tests.api.chatting import make_chat, running_stub, stream, stub_provider
 from tests.api.client import Api
 from tests.live import start_server
-from tests.rag.models.stub_openai import Fault, StubOpenAI
+from tests.rag.models.stub_openai import Fault, StubOpenAI, chunk
 
 ASKED: Any = [{"role": "user", "content": "Hello"}]
 
@@ -54,6 +54,36 @@ def test_reasoning_is_apart(client: OpenAI, stub: StubOpenAI) -> None:
     assert "".join(delta.reasoning_content or "" for delta in deltas) == "Hm, well."
     assert "".join(delta.content or "" for delta in deltas) == "The museum."
     assert not any(delta.content and delta.reasoning_content for delta in deltas)
+
+
+def test_usage_is_the_models_own(client: OpenAI) -> None:
+    usage = client.chat.completions.create(model="m", messages=ASKED, stream=False).usage
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (11, 7, 18)
+
+
+def test_usage_is_counted_where_the_model_tells_none(client: OpenAI, stub: StubOpenAI) -> None:
+    stub.faults.append(Fault(chunks=[chunk({"content": "The museum."}), chunk({}, "stop")]))
+    usage = client.chat.completions.create(model="m", messages=ASKED, stream=False).usage
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens) == (1, 3)
+
+
+def test_a_reply_that_was_cut_says_so(api: Api, stub: StubOpenAI) -> None:
+    stub.reply = ["word "] * 20
+    chat_id = make_chat(api, name="short", llm={"model_name": "talker@Stub", "max_tokens": 5})
+    notice = "...\nThe answer is truncated by your chosen LLM due to its limitation on context length."
+    base_url = f"{api.url}/api/v1/chats_openai/{chat_id}"
+    with OpenAI(api_key=api.key, base_url=base_url, max_retries=0) as client:
+        (whole,) = client.chat.completions.create(model="m", messages=ASKED, stream=False).choices
+        chunks = list(client.chat.completions.create(model="m", messages=ASKED, stream=True))
+    assert whole.finish_reason == chunks[-1].choices[0].finish_reason == "length"
+    assert whole.message.content == "word " * 5 + notice
+    assert "".join(one.choices[0].delta.content or "" for one in chunks) == whole.message.content
+    chinese = {"role": "user", "content": "你好吗？"}
+    reply = api.post(f"/chats_openai/{chat_id}/chat/completions", json={"model": "m", "messages": [chinese], "stream": False})  # fmt: skip
+    assert reply["choices"][0]["message"]["content"].endswith("回答已经被大模型截断。")
+    api.delete("/chats", json={"ids": [chat_id]})
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
