@@ -1,6 +1,6 @@
 """Questions to chats: what the session completions and the OpenAI-compatible endpoint share."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +16,7 @@ from api.db.models import Chat, Dataset
 from api.errors import AppError, BadArgument, NotFound, Refused
 from api.permissions import Right, get_datasets, right_to
 from api.search import Searcher, SearchScope, bare_model
-from rag.answering.events import AnswerEvent
+from rag.answering.events import AnswerEvent, Done
 from rag.answering.helpers import Helpers
 from rag.answering.pipeline import answer
 from rag.answering.prompts import Prompts
@@ -195,12 +195,18 @@ class Answerer:
     """Asks the model of a chat, with what its datasets hold."""
 
     def __init__(
-        self, db: Database, searcher: Searcher, models: ModelCatalog, options: StepOptions | None = None
+        self,
+        db: Database,
+        searcher: Searcher,
+        models: ModelCatalog,
+        options: StepOptions | None = None,
+        observe_stages: Callable[[Mapping[str, float]], None] = lambda timings_ms: None,
     ) -> None:
         self._db = db
         self._searcher = searcher
         self._models = models
         self._options = options or StepOptions()
+        self._observe_stages = observe_stages
 
     async def answer(
         self,
@@ -247,6 +253,8 @@ class Answerer:
         )
         async with aclosing(events):  # type: ignore[type-var]
             async for event in events:
+                if isinstance(event, Done):
+                    self._observe_stages(event.timings_ms)
                 yield event
 
     def _helpers(self, plan: AnswerPlan, model: ChatModel) -> Helpers:
@@ -317,6 +325,11 @@ def reference_reply(reference: Reference) -> dict[str, Any]:
             for one in reference.documents
         ],
     }
+
+
+def timings_reply(done: Done) -> dict[str, float]:
+    """Milliseconds of each stage of an answer, as clients see them."""
+    return {stage: round(elapsed_ms, 2) for stage, elapsed_ms in done.timings_ms.items()}
 
 
 def stream_error(error: Exception, request_id: str) -> str:

@@ -1,6 +1,6 @@
 """Figures for Prometheus. Counting a request costs two dictionary look-ups and two locked additions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,6 +19,8 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 REQUEST_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 MODEL_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+STAGE_BUCKETS_S = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120)
 
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
 """Others are counted as `other`, since a client may invent any number of them."""
@@ -63,6 +65,13 @@ class Metrics:
             ("kind", "model", "direction"),
             registry=self.registry,
         )
+        self._stage_latency = Histogram(
+            "ragd_answer_stage_seconds",
+            "Seconds that the stages of answers took",
+            ("stage",),
+            buckets=STAGE_BUCKETS_S,
+            registry=self.registry,
+        )
         self._read = _Read()
         self.registry.register(self._read)
         self._request_children: dict[tuple[str, str, int], Counter] = {}
@@ -93,6 +102,11 @@ class Metrics:
             self._model_tokens.labels(kind, model, "sent").inc(sent)
         if received:
             self._model_tokens.labels(kind, model, "received").inc(received)
+
+    def observe_answer_stages(self, timings_ms: Mapping[str, float]) -> None:
+        """Count the stages of an answer; their names are those of the program."""
+        for stage, elapsed_ms in timings_ms.items():
+            self._stage_latency.labels(stage).observe(elapsed_ms / 1000)
 
     def show(self, figures: Iterable[Metric]) -> None:
         """Add figures that were read because somebody asks for them; they replace those of the last time."""

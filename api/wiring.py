@@ -132,7 +132,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         web = WebSearch(limits.web_search_url, min(WEB_TIMEOUT_S, limits.step_timeout_s))
         stack.push_async_callback(web.close)
         steps = StepOptions(_open_prompts(settings), limits.step_timeout_s, limits.research_timeout_s, web)
-        answerer = Answerer(db, searcher, models, steps)
+        answerer = Answerer(db, searcher, models, steps, parts.metrics.observe_answer_stages)
         completions = CompletionService(db, answerer)
         stack.push_async_callback(completions.close)
         locks = DocumentLocks()

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any
 
-from api.answers import FoundMetadata, reference_reply
+from api.answers import FoundMetadata, reference_reply, timings_reply
 from api.chats_openai.errors import failure_error
 from api.chats_openai.schemas import OpenAIQuestion
 from api.errors import AppError
@@ -130,6 +130,7 @@ class OpenAIAnswer:
             delta = {"reference": self._reference(done), "final_content": done.cited_answer}
         chunk = self._chunk(delta)
         chunk["choices"][0]["finish_reason"] = done.finish_reason
+        chunk |= self._timings(done)
         usage = await self._usage(done)
         if self._question.has_usage_chunk:
             return [chunk, chunk | {"choices": [], "usage": usage}]
@@ -145,13 +146,20 @@ class OpenAIAnswer:
             "accepted_prediction_tokens": usage["completion_tokens"],
             "rejected_prediction_tokens": 0,
         }
-        return self._head | {
-            "object": "chat.completion",
-            "choices": [
-                {"message": message, "logprobs": None, "finish_reason": done.finish_reason, "index": 0}
-            ],
-            "usage": usage,
-        }
+        return (
+            self._head
+            | {
+                "object": "chat.completion",
+                "choices": [
+                    {"message": message, "logprobs": None, "finish_reason": done.finish_reason, "index": 0}
+                ],
+                "usage": usage,
+            }
+            | self._timings(done)
+        )
+
+    def _timings(self, done: Done) -> dict[str, Any]:
+        return {"timings": timings_reply(done)} if self._question.has_timings else {}
 
     async def _usage(self, done: Done) -> dict[str, Any]:
         """As the model counts; where it tells nothing, question and reply by cl100k_base."""

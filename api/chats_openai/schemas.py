@@ -39,6 +39,7 @@ class ExtraBody(BaseModel):
     reference: bool = Field(False, description="cite, and send the passages along")
     reference_metadata: ReferenceMetadata | None = None
     metadata_condition: dict[str, Any] | None = None
+    timings: bool = Field(False, description="send `timings`, the milliseconds of each stage")
 
 
 class StreamOptions(BaseModel):
@@ -67,6 +68,7 @@ class OpenAICompletionBody(BaseModel):
     reference: bool = False
     reference_metadata: ReferenceMetadata | None = None
     metadata_condition: dict[str, Any] | None = None
+    timings: bool = False
 
 
 class OpenAICompletionReply(BaseModel):
@@ -112,6 +114,7 @@ class OpenAIQuestion:
     metadata_fields: Sequence[str] | None
     condition: Any
     has_usage_chunk: bool = False
+    has_timings: bool = False
 
     @property
     def text(self) -> str:
@@ -166,6 +169,7 @@ def read_question(body: Mapping[str, Any]) -> OpenAIQuestion:
         reference=bool(options.get("reference")),
         metadata_fields=fields,
         condition=options.get("metadata_condition"),
+        has_timings=bool(options.get("timings")),
         has_usage_chunk=bool((stream_options or {}).get("include_usage")),
     )
 

@@ -26,6 +26,9 @@ class CompletionBody(BaseModel):
     doc_ids: str | list[str] | None = Field(
         None, description="ids of documents to restrict to, separated by commas"
     )
+    timings: Any = Field(
+        False, description="true: `timings`, the milliseconds of each stage, with the answer"
+    )
     kb_ids: Annotated[list[str], Field(max_length=1000)] | None = Field(
         None, description="ids of datasets that are asked as well"
     )

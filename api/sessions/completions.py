@@ -38,6 +38,7 @@ class Turn:
     read_at_s: float
     quote: bool
     variables: Mapping[str, str] = field(default_factory=dict)
+    has_timings: bool = False
     question_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
@@ -69,7 +70,9 @@ class CompletionService:
             return
         async with aclosing(self._answer(turn, is_streamed=True)) as events:
             async for event in events:
-                for frame in event_frames(event, turn.ids, has_datasets=turn.plan.has_datasets):
+                for frame in event_frames(
+                    event, turn.ids, has_datasets=turn.plan.has_datasets, has_timings=turn.has_timings
+                ):
                     yield frame
         yield END
 
@@ -83,7 +86,7 @@ class CompletionService:
                 if isinstance(event, Done):
                     done = event
         assert done is not None, "an answer without its end"
-        return whole_reply(done, turn.ids)
+        return whole_reply(done, turn.ids, has_timings=turn.has_timings)
 
     async def close(self) -> None:
         """Wait until every answer that broke off is stored."""
@@ -170,6 +173,7 @@ class CompletionService:
             messages=orjson.loads(session.messages),
             read_at_s=read_at_s,
             quote=body.quote is None or bool(body.quote),
+            has_timings=bool(body.timings),
             variables={
                 name: value if isinstance(value, str) else dump_column(name, value)
                 for name, value in (body.model_extra or {}).items()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.answers import reference_reply
+from api.answers import reference_reply, timings_reply
 from rag.answering.events import (
     AnswerEvent,
     Done,
@@ -61,7 +61,9 @@ class Record:
         return "".join(self.pieces) + ("</think>" if self.is_thinking else "")
 
 
-def event_frames(event: AnswerEvent, ids: dict[str, str], *, has_datasets: bool) -> Iterator[dict[str, Any]]:
+def event_frames(
+    event: AnswerEvent, ids: dict[str, str], *, has_datasets: bool, has_timings: bool = False
+) -> Iterator[dict[str, Any]]:
     """The frames of an event: deltas, to be joined by the client. ids: of question and session."""
     more: dict[str, Any] = {}
     if not has_datasets:  # RAGFlow sends these two along, and no final frame that has them
@@ -76,7 +78,8 @@ def event_frames(event: AnswerEvent, ids: dict[str, str], *, has_datasets: bool)
         case ThinkingEnded():
             yield _delta("", {"end_to_think": True} | more | ids)
         case Done():
-            yield {"code": 0, "data": _final(event) | ids}
+            timings = {"timings": timings_reply(event)} if has_timings else {}
+            yield {"code": 0, "data": _final(event) | timings | ids}
 
 
 def _delta(text: str, more: dict[str, Any]) -> dict[str, Any]:
@@ -102,15 +105,20 @@ def _final(done: Done) -> dict[str, Any]:
     return data
 
 
-def whole_reply(done: Done, ids: dict[str, str]) -> dict[str, Any]:
+def whole_reply(done: Done, ids: dict[str, str], *, has_timings: bool = False) -> dict[str, Any]:
     """The answer in one piece: citations inserted, no reasoning."""
-    return {
-        "answer": done.cited_answer,
-        "reference": {} if done.reference is None else reference_reply(done.reference),
-        "prompt": done.prompt,
-        "created_at": time.time(),
-        "audio_binary": None,
-    } | ids
+    timings = {"timings": timings_reply(done)} if has_timings else {}
+    return (
+        {
+            "answer": done.cited_answer,
+            "reference": {} if done.reference is None else reference_reply(done.reference),
+            "prompt": done.prompt,
+            "created_at": time.time(),
+            "audio_binary": None,
+        }
+        | timings
+        | ids
+    )
 
 
 def error_frames(message: str) -> list[dict[str, Any]]:

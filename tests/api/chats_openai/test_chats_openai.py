@@ -71,6 +71,19 @@ class TestClient:
         assert usage.usage is not None
         assert usage.usage.total_tokens == usage.usage.prompt_tokens + usage.usage.completion_tokens
 
+    @pytest.mark.parametrize("extra", [{"timings": True}, {"extra_body": {"timings": True}}])
+    def test_timings(self, api: Api, chat_id: str, extra: dict[str, Any]) -> None:
+        with client_of(api, chat_id) as client:
+            whole: Any = client.chat.completions.create(model="any", messages=ASKED, extra_body=extra)
+            plain: Any = client.chat.completions.create(model="any", messages=ASKED)
+            chunks = client.chat.completions.create(
+                model="any", messages=ASKED, stream=True, extra_body=extra
+            )
+            *_, last = chunks
+        assert whole.timings["find_passages"] > 0
+        assert last.timings.keys() == whole.timings.keys()  # type: ignore[attr-defined]
+        assert not hasattr(plain, "timings")
+
     def test_models_can_be_listed(self, api: Api, chat_id: str) -> None:
         with client_of(api, chat_id) as client:
             (model,) = client.models.list()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.chatting import OVEN, PUMP, ask, make_chat, make_knowledge, make_session, stub_provider
+from tests.api.chatting import OVEN, PUMP, ask, make_chat, make_knowledge, make_session, stream, stub_provider
 from tests.api.client import Api
 from tests.api.scripted import ScriptedStub, running_scripted_stub
 from tests.live import LiveServer, ServerDidNotStart, start_server
@@ -187,6 +187,35 @@ def test_the_built_in_answerer_skips_the_steps(api: Api, dataset_id: str, stub: 
     answer = ask(api, chat_id, session_id=session_id, question=QUESTION)
     assert "two years" in answer["answer"]
     assert stub.requests == []
+
+
+def test_timings_come_when_they_are_asked_for(api: Api, dataset_id: str, stub: ScriptedStub) -> None:
+    chat_id = chat_with(api, dataset_id, {"keyword": True})
+    stub.replies["keywords"] = Fault(slow_s=0.2)
+    timings = ask(api, chat_id, question=QUESTION, timings=True)["timings"]
+    assert list(timings) == [
+        "read_question", "read_variables", "find_keywords", "find_passages", "build_prompt", "first_piece",
+        "generate", "cite",
+    ]  # fmt: skip
+    assert timings["find_keywords"] >= 200
+    assert 0 <= timings["first_piece"] <= timings["generate"]
+    path = f"/chats/{chat_id}/completions"
+    *_, final, _ = stream(api, path, question=QUESTION, timings=True)
+    assert final["data"]["timings"].keys() == timings.keys()
+    *_, final, _ = stream(api, path, question=QUESTION)
+    assert "timings" not in final["data"]
+    assert "timings" not in ask(api, chat_id, question=QUESTION)
+
+
+def test_stages_are_counted(api: Api, dataset_id: str, stub: ScriptedStub) -> None:
+    def count(stage: str) -> float:
+        line = f'ragd_answer_stage_seconds_count{{stage="{stage}"}} '
+        text = api.http.get("/metrics").text
+        return sum(float(one.removeprefix(line)) for one in text.splitlines() if one.startswith(line))
+
+    before = count("find_passages"), count("find_keywords")
+    ask(api, chat_with(api, dataset_id), question=QUESTION)
+    assert (count("find_passages"), count("find_keywords")) == (before[0] + 1, before[1])
 
 
 class TestMetadataFilter:
