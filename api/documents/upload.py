@@ -1,5 +1,6 @@
 """An upload of several files: bytes go to the storage as they come, rows are written together at the end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -19,18 +20,44 @@ from api.permissions import Right, right_to
 from api.purge import storage_key
 from api.storage.protocol import FileStorage, StoredFile
 
+SMALL_BYTES = 256 * 1024
+"""Files up to this size are stored while the next part is received: most of their time is waiting for the disk."""
+
+AT_ONCE = 8
+
 
 @dataclass(frozen=True, slots=True)
 class _File:
     document_id: str
     name: str
     kind: str
-    stored: StoredFile
+    storing: asyncio.Task[StoredFile]
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:
     async for _ in pieces:
         pass
+
+
+async def _read_head(pieces: AsyncIterator[bytes]) -> tuple[list[bytes], bool]:
+    """(the first pieces, whether they are all)."""
+    head: list[bytes] = []
+    size = 0
+    async for piece in pieces:
+        head.append(piece)
+        size += len(piece)
+        if size > SMALL_BYTES:
+            return head, False
+    return head, True
+
+
+async def _chain(head: list[bytes], rest: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
+    for piece in head:
+        yield piece
+    head.clear()
+    if rest is not None:
+        async for piece in rest:
+            yield piece
 
 
 @dataclass(slots=True)
@@ -46,6 +73,7 @@ class Upload:
     _files: list[_File] = field(default_factory=list)
     _problems: list[str] = field(default_factory=list)
     _bad_name: BadArgument | None = None
+    _running: set[asyncio.Task[StoredFile]] = field(default_factory=set)
     _is_finished: bool = False
 
     async def __aenter__(self) -> Self:
@@ -58,12 +86,19 @@ class Upload:
     ) -> None:
         """Take back what was stored for rows that were never written."""
         if not self._is_finished:
+            storing = [file.storing for file in self._files]
+            for task in storing:
+                task.cancel()
+            await asyncio.gather(*storing, return_exceptions=True)
             await self._storage.delete(
                 [storage_key(self._dataset_id, file.document_id) for file in self._files]
             )
 
     async def add(self, filename: str, pieces: AsyncIterator[bytes]) -> None:
-        """Store one file; its bytes are read in any case, so that the next part can be."""
+        """Store one file; its bytes are read in any case, so that the next part can be. Raises DiskFull.
+
+        The bytes of a small file are on the disk when `finish` returns.
+        """
         name = clean_name(filename)
         try:
             check_name(name)
@@ -76,8 +111,25 @@ class Upload:
             await _drain(pieces)
             return
         document_id = new_id()
-        stored = await self._storage.put(storage_key(self._dataset_id, document_id), pieces)
-        self._files.append(_File(document_id, name, kind, stored))
+        head, is_whole = await _read_head(pieces)
+        content = _chain(head, None if is_whole else pieces)
+        storing = asyncio.create_task(self._store(document_id, content))
+        self._files.append(_File(document_id, name, kind, storing))
+        if is_whole:
+            self._running.add(storing)
+            await self._wait_for_room()
+        else:
+            await storing
+
+    async def _store(self, document_id: str, content: AsyncIterator[bytes]) -> StoredFile:
+        return await self._storage.put(storage_key(self._dataset_id, document_id), content)
+
+    async def _wait_for_room(self) -> None:
+        """Wait while too many files are being stored. Raises what stopped one of them."""
+        if len(self._running) >= AT_ONCE:
+            done, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
 
     async def finish(self) -> list[dict[str, Any]]:
         """Write the rows; returns the documents in the order of the request. Raises BadArgument, Refused.
@@ -88,6 +140,7 @@ class Upload:
             raise self._bad_name
         if not self._files and not self._problems:
             raise BadArgument("No file part!")
+        await asyncio.gather(*(file.storing for file in self._files))
         replies, left_out = await self._db.transaction(self._insert)
         self._is_finished = True
         if left_out:
@@ -114,6 +167,7 @@ class Upload:
                 self._problems.append(f"{file.name}: Exceed the maximum file number of a free user!")
                 left_out.append(file)
                 continue
+            stored = file.storing.result()
             name = free_name(
                 file.name, lambda taken: is_name_taken(self._dataset_id, taken), max_bytes=MAX_NAME_BYTES
             )
@@ -121,7 +175,7 @@ class Upload:
             document = Document.create(
                 id=file.document_id, create_time=now, update_time=now, dataset_id=dataset.id,
                 created_by=self._caller.user_id, name=name, name_key=fold_name(name), type=file.kind,
-                suffix=suffix_of(name)[:32], size=file.stored.size, content_hash=file.stored.content_hash,
+                suffix=suffix_of(name)[:32], size=stored.size, content_hash=stored.content_hash,
                 location=f"{folder}/{name}"[-1024:] if folder else name,
                 storage_key=storage_key(dataset.id, file.document_id),
                 chunk_method=method_for(name, file.kind, dataset.chunk_method), pipeline_id=dataset.pipeline_id,
