@@ -7,6 +7,7 @@ DONE and a question finds it.
 """
 
 import argparse
+import os
 import random
 import sys
 import time
@@ -47,6 +48,11 @@ def make_pdf(corpus: Corpus, chooser: random.Random, page_count: int) -> bytes:
             line = f"{line} {word}".strip()
         pages.append([*lines, line][:46])
     return text_pdf(pages)
+
+
+def cpu_of_this_s() -> float:
+    """Processor time of this process and its ended children."""
+    return sum(os.times()[:4])
 
 
 def ingest(running: Server, name: str, files: Sequence[tuple[str, bytes]]) -> tuple[float, int]:
@@ -122,13 +128,18 @@ def main() -> int:
             if not contents:
                 continue
             floors, rates, chunk_rates = [], [], []
+            floor_cpus, cpus = [], []
             for run in range(arguments.runs):
+                cpu_before = cpu_of_this_s()
                 floor_s, floor_chunks = measure_floor(contents, suffix)
+                floor_cpus.append((cpu_of_this_s() - cpu_before) * 1000 / len(contents))
+                cpu_before = running.tree_cpu_s()
                 taken_s, chunks = ingest(
                     running,
                     f"{kind} {run}",
                     [(f"{n}{suffix}", content) for n, content in enumerate(contents)],
                 )
+                cpus.append((running.tree_cpu_s() - cpu_before) * 1000 / len(contents))
                 floors.append(len(contents) / floor_s)
                 rates.append(len(contents) / taken_s)
                 chunk_rates.append(chunks / taken_s)
@@ -140,6 +151,7 @@ def main() -> int:
                 "floor_chunks": floor_chunks,
             }
             met.append(show(BENCH, "documents", rates, "documents/s", floors=floors, at_least=0.5, **about))
+            show(BENCH, "cpu", cpus, "ms/document", floors=floor_cpus, **about)
             show(BENCH, "chunks", chunk_rates, "chunks/s", **about)
     return 0 if all(met) else 1
 

@@ -168,7 +168,9 @@ def run_http(data: dict[str, Any], arguments: argparse.Namespace) -> None:
                 quality, rate = ask_over_http(running, dataset_id, cases, arguments.weight)
                 about = {"weight": arguments.weight, "questions": len(cases), "transport": "http"}
                 show(quality, language, chunks, **about)
-                figures.show("quality", "rate", [rate], "questions/s", language=language, chunks=chunks, **about)
+                figures.show(
+                    "quality", "rate", [rate], "questions/s", language=language, chunks=chunks, **about
+                )
 
 
 def main() -> None:

@@ -94,6 +94,17 @@ class Server:
         times = psutil.Process(self.pid).cpu_times()
         return float(times.user + times.system)
 
+    def tree_cpu_s(self) -> float:
+        """Seconds of processor time of the server and all its processes, ended ones as well."""
+        root = psutil.Process(self.pid)
+        total = 0.0
+        for process in (root, *root.children(recursive=True)):
+            try:
+                total += sum(process.cpu_times()[:4])
+            except psutil.NoSuchProcess:
+                continue
+        return total
+
     def process_count(self) -> int:
         """The server and all its processes."""
         return 1 + len(psutil.Process(self.pid).children(recursive=True))
