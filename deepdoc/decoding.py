@@ -9,6 +9,7 @@ from typing import BinaryIO
 from charset_normalizer import from_bytes
 
 from deepdoc.cleaning import clean
+from deepdoc.east_asian import east_asian_encoding
 from deepdoc.errors import MalformedFile
 
 _SAMPLE_BYTES = 1 << 16
@@ -147,6 +148,8 @@ def _legacy(sample: bytes, name: str, declared: str | None) -> str:
         return "utf-8"  # with a few damaged bytes
     if declared is not None and (known := _known(declared)) is not None:
         return known
+    if (east_asian := east_asian_encoding(sample)) is not None:
+        return east_asian
     best = from_bytes(sample, cp_isolation=_LEGACY, enable_fallback=False).best()
     if best is not None:
         return _western(best.encoding, sample)
