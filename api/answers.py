@@ -16,6 +16,7 @@ from api.db.models import Chat, Dataset
 from api.errors import AppError, BadArgument, NotFound, Refused
 from api.permissions import Right, get_datasets, right_to
 from api.search import Searcher, SearchScope, bare_model
+from api.tenant_models import TenantModels
 from rag.answering.events import AnswerEvent, Done
 from rag.answering.helpers import Helpers
 from rag.answering.pipeline import answer
@@ -24,7 +25,7 @@ from rag.answering.reference import Reference
 from rag.answering.request import AnswerRequest, ChatSettings, PassageQuery, PromptVariable
 from rag.answering.web_search import WebPage, WebSearch
 from rag.errors import MixedEmbeddings, RagError
-from rag.models.catalog import BUILTIN_PROVIDER, ModelCatalog
+from rag.models.catalog import BUILTIN_PROVIDER
 from rag.models.protocol import ChatModel, Message
 from rag.retrieval.metadata_filter import has_conditions
 from rag.retrieval.result import RetrievalOptions, RetrievalResult
@@ -40,7 +41,7 @@ class AnswerPlan:
     has_datasets: whether the chat has any by its settings, or searches the web: then nothing found is an
         empty response.
     document_ids: None: all of the datasets.
-    tenant_id: whose default model is asked where model_id is "".
+    tenant_id: whose chat and rerank models are asked; embeddings are those of the datasets' owner.
     """
 
     model_id: str
@@ -48,7 +49,8 @@ class AnswerPlan:
     datasets: Sequence[Dataset]
     has_datasets: bool
     document_ids: Sequence[str] | None
-    tenant_id: str
+    tenant_id: str = ""
+    rerank_id: str = ""
 
 
 @dataclass(slots=True)
@@ -102,6 +104,7 @@ def plan_answer(
         has_datasets=bool(own_ids or more_dataset_ids or settings.tavily_api_key),
         document_ids=None if allowed is None else sorted(allowed),
         tenant_id=chat.tenant_id,
+        rerank_id=chat.rerank_id,
     )
 
 
@@ -167,13 +170,12 @@ class StepOptions:
 class DefaultModel:
     """The chat model that a tenant has chosen for whatever is no chat."""
 
-    def __init__(self, db: Database, models: ModelCatalog) -> None:
-        self._db = db
+    def __init__(self, models: TenantModels) -> None:
         self._models = models
 
     async def find(self, tenant_id: str) -> ChatModel:
         """The tenant's default, or the server's. Raises ModelNotFound."""
-        return self._models.chat(await self._db.read(_default_model_id, tenant_id))
+        return (await self._models.of(tenant_id)).chat()
 
     async def find_instructed(self, tenant_id: str, wanted_for: str) -> ChatModel:
         """The same, if it follows instructions. Raises ModelNotFound, BadArgument that names what needs one."""
@@ -186,7 +188,8 @@ class DefaultModel:
         return model
 
 
-def _default_model_id(tenant_id: str) -> str:
+def default_model_id(tenant_id: str) -> str:
+    """The tenant's default chat model, "" for the server's; on the database's thread."""
     tenant = find_tenant(tenant_id)
     return "" if tenant is None else tenant.llm_id
 
@@ -198,7 +201,7 @@ class Answerer:
         self,
         db: Database,
         searcher: Searcher,
-        models: ModelCatalog,
+        models: TenantModels,
         options: StepOptions | None = None,
         observe_stages: Callable[[Mapping[str, float]], None] = lambda timings_ms: None,
     ) -> None:
@@ -241,9 +244,11 @@ class Answerer:
         )
         embedding = None
         if plan.has_datasets:
-            embedding = self._models.embedding(plan.datasets[0].embedding_model if plan.datasets else "")
-        model_id = plan.model_id or await self._db.read(_default_model_id, plan.tenant_id)
-        model = self._models.chat(model_id)
+            # A dataset's model is its owner's; without datasets it only places citations.
+            owner_id = plan.datasets[0].tenant_id if plan.datasets else plan.tenant_id
+            owner = await self._models.of(owner_id)
+            embedding = owner.embedding(plan.datasets[0].embedding_model if plan.datasets else "")
+        model = (await self._models.of(plan.tenant_id)).chat(plan.model_id)
         events = answer(
             request,
             retrieve=retrieve,
@@ -282,8 +287,9 @@ class Answerer:
             raise MixedEmbeddings("Knowledge bases use different embedding models.")
         ids = tuple(dataset.id for dataset in plan.datasets)
         pagerank = {dataset.id: float(dataset.pagerank) for dataset in plan.datasets if dataset.pagerank}
+        rerank = await self._models.reranker(plan.tenant_id, plan.rerank_id) if plan.rerank_id else None
         return await self._searcher.search(
-            SearchScope(ids, plan.datasets[0].embedding_model, pagerank),
+            SearchScope(ids, plan.datasets[0].embedding_model, pagerank, plan.datasets[0].tenant_id),
             query.question,
             RetrievalOptions(
                 dataset_ids=ids,
@@ -293,6 +299,7 @@ class Answerer:
                 vector_similarity_weight=query.vector_similarity_weight,
                 top_k=query.top_k,
                 pagerank=pagerank,
+                rerank=rerank,
             ),
         )
 

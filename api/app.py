@@ -38,6 +38,7 @@ from api.errors import (
     from_rag,
 )
 from api.http import error_response
+from api.llm.routes import blueprint as llm
 from api.logs import request_id
 from api.retrieval.routes import blueprint as retrieval
 from api.sessions.ask_routes import blueprint as questions
@@ -48,7 +49,9 @@ from api.wiring import Services
 
 log = logging.getLogger(__name__)
 
-BLUEPRINTS = (system, datasets, documents, chunks, retrieval, chats, sessions, chats_openai, questions, dify)
+BLUEPRINTS = (
+    system, datasets, documents, chunks, retrieval, chats, sessions, chats_openai, questions, dify, llm,
+)  # fmt: skip
 
 
 def server_version() -> str:

@@ -25,6 +25,7 @@ from api.documents.service import DocumentService
 from api.executor.database_queue import DatabaseQueue
 from api.executor.executor import Executor, open_executor
 from api.executor.protocol import TaskQueue
+from api.llm.service import LlmService
 from api.metrics import Metrics
 from api.models_config import models_config
 from api.observed_models import ObservedCatalog
@@ -38,9 +39,9 @@ from api.sessions.service import SessionService
 from api.settings import Settings, SettingsError
 from api.storage import open_storage
 from api.storage.protocol import FileStorage
+from api.tenant_models import TenantModels, UsedTokens
 from rag.answering.prompts import BadPrompt, Prompts, open_prompts
 from rag.answering.web_search import WEB_TIMEOUT_S, WebSearch
-from rag.models.catalog import ModelCatalog
 from rag.stores.embedded import open_embedded_store
 from rag.stores.protocol import ChunkStore
 
@@ -54,7 +55,7 @@ class Parts:
     db: Database
     storage: FileStorage
     chunks: ChunkStore
-    models: ModelCatalog
+    models: TenantModels
     queue: TaskQueue
     metrics: Metrics
 
@@ -79,6 +80,7 @@ class Services:
     openai: OpenAIService
     questions: AskService
     dify: DifyService
+    llm: LlmService
     executor: Executor
     closing: asyncio.Event
 
@@ -105,8 +107,11 @@ async def open_parts(settings: Settings, role: Literal["owner", "writer"]) -> As
             )
         )
         metrics = Metrics()
-        models = ObservedCatalog(models_config(settings), metrics)
-        stack.push_async_callback(models.close)
+        used_tokens = UsedTokens(db)
+        catalog = ObservedCatalog(models_config(settings), metrics, used_tokens.count)
+        stack.push_async_callback(catalog.close)
+        await stack.enter_async_context(used_tokens.counting())
+        models = TenantModels(db, vault, catalog)
         yield Parts(
             settings,
             vault,
@@ -127,7 +132,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         db, chunks, models = parts.db, parts.chunks, parts.models
         purger = Purger(db, chunks, parts.storage)
         searcher = Searcher(chunks, models)
-        default_model = DefaultModel(db, models)
+        default_model = DefaultModel(models)
         limits = settings.answering
         web = WebSearch(limits.web_search_url, min(WEB_TIMEOUT_S, limits.step_timeout_s))
         stack.push_async_callback(web.close)
@@ -138,7 +143,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         locks = DocumentLocks()
         executor = await stack.enter_async_context(
             open_executor(
-                settings, db=db, queue=parts.queue, store=chunks, storage=parts.storage, locks=locks
+                settings,
+                db=db,
+                queue=parts.queue,
+                store=chunks,
+                storage=parts.storage,
+                locks=locks,
+                models=models,
             )
         )
         yield Services(
@@ -158,6 +169,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             openai=OpenAIService(db, answerer),
             questions=AskService(db, answerer, default_model, steps),
             dify=DifyService(db, searcher),
+            llm=LlmService(db, parts.vault, models),
             executor=executor,
             closing=asyncio.Event(),
         )

@@ -17,9 +17,10 @@ from api.db.database import Database
 from api.db.datasets import find_datasets
 from api.db.models import Chat, Dataset, fold_name
 from api.deletions import plan_deletion
-from api.errors import AppError, BadArgument, Code, Conflict, NotFound, Refused
+from api.errors import BadArgument, Code, Conflict, NotFound, Refused
 from api.json_text import dump_column
 from api.permissions import Right, right_to
+from api.tenant_models import TenantModels
 from rag.errors import ModelNotFound
 from rag.models.catalog import ModelCatalog
 
@@ -32,17 +33,17 @@ COLUMNS = (
 class ChatService:
     """What a tenant can do with its chat assistants."""
 
-    def __init__(self, db: Database, models: ModelCatalog) -> None:
+    def __init__(self, db: Database, models: TenantModels) -> None:
         self._db = db
         self._models = models
 
     async def create(self, caller: Caller, new: ChatCreate) -> dict[str, Any]:
         """Store a chat. Raises NotFound, Refused, Conflict, BadArgument."""
-        return await self._db.transaction(self._create, caller, new, self._unknown_model(new.llm))
+        return await self._db.transaction(self._create, caller, new)
 
     async def update(self, caller: Caller, chat_id: str, changes: ChatUpdate) -> None:
         """Change what was sent; `prompt` and `llm` key by key. Raises NotFound, Refused, Conflict, BadArgument."""
-        await self._db.transaction(self._update, caller, chat_id, changes, self._unknown_model(changes.llm))
+        await self._db.transaction(self._update, caller, chat_id, changes)
 
     async def find(self, caller: Caller, query: ChatListQuery) -> list[dict[str, Any]]:
         """A page of the caller's chats. Raises NotFound for an unknown id or name."""
@@ -52,30 +53,17 @@ class ChatService:
         """Delete chats; nothing named: all. Returns what went wrong with some ids. Raises NotFound."""
         return await self._db.transaction(self._delete, caller, ids)
 
-    def _unknown_model(self, llm: Llm | None) -> AppError | None:
-        """The refusal of a model that is not there; raised in its turn, after the datasets are checked."""
-        name = None if llm is None else llm.model_name
-        if llm is None or name is None:
-            return None
-        try:
-            if not name or llm.model_type == "image2text":  # no model of that kind in this version
-                raise ModelNotFound
-            self._models.chat(name)
-        except ModelNotFound:
-            return Refused(f"`model_name` {name} doesn't exist")
-        return None
-
-    def _create(self, caller: Caller, new: ChatCreate, unknown_model: AppError | None) -> dict[str, Any]:
+    def _create(self, caller: Caller, new: ChatCreate) -> dict[str, Any]:
         dataset_ids = [dataset_id for dataset_id in new.dataset_ids or () if dataset_id]
         _check_datasets(caller, dataset_ids)
-        if unknown_model is not None:
-            raise unknown_model
+        models = self._models.of_now(caller.tenant_id)
+        _check_model(models, new.llm)
         tenant = find_tenant(caller.tenant_id)
         if tenant is None:
             raise Refused("Tenant not found!")
         config, prompt_columns = _sent_prompt(new)
         columns = _sent_columns(new) | prompt_columns
-        _check_rerank(columns)
+        _check_rerank(models, columns)
         if not new.name:
             raise Refused("`name` is required.")
         if is_name_taken(caller.tenant_id, new.name):
@@ -87,7 +75,7 @@ class ChatService:
             config["parameters"] = DEFAULTS["parameters"]
         check_variables(config)
         llm = {} if new.llm is None else new.llm.model_dump(exclude_unset=True)
-        model_id = llm.pop("model_name", None) or tenant.llm_id or self._models.default_chat
+        model_id = llm.pop("model_name", None) or models.default_chat
         now = now_ms()
         chat = Chat.create(
             **columns,
@@ -100,9 +88,7 @@ class ChatService:
         )  # fmt: skip
         return chat_reply(chat, dataset_ids)
 
-    def _update(
-        self, caller: Caller, chat_id: str, changes: ChatUpdate, unknown_model: AppError | None
-    ) -> None:
+    def _update(self, caller: Caller, chat_id: str, changes: ChatUpdate) -> None:
         chat = find_chat(caller.tenant_id, chat_id)
         if chat is None:
             raise NotFound("You do not own the chat")
@@ -111,14 +97,14 @@ class ChatService:
             dataset_ids = [dataset_id or "" for dataset_id in changes.dataset_ids or ()]
             _check_datasets(caller, dataset_ids)
             chat.dataset_ids = dump_column("dataset_ids", dataset_ids)
-        if unknown_model is not None:
-            raise unknown_model
+        models = self._models.of_now(caller.tenant_id)
+        _check_model(models, changes.llm)
         tenant = find_tenant(caller.tenant_id)
         if tenant is None:
             raise Refused("Tenant not found!")
         config, prompt_columns = _sent_prompt(changes)
         columns = _sent_columns(changes) | prompt_columns
-        _check_rerank(columns)
+        _check_rerank(models, columns)
         if "name" in sent:
             if not changes.name:
                 raise Refused("`name` cannot be empty.")
@@ -136,7 +122,7 @@ class ChatService:
         if changes.llm is not None:
             llm = changes.llm.model_dump(exclude_unset=True)
             if "model_name" in llm:
-                chat.llm_id = llm.pop("model_name") or tenant.llm_id or self._models.default_chat
+                chat.llm_id = llm.pop("model_name") or models.default_chat
             chat.llm_setting = dump_column("llm", orjson.loads(chat.llm_setting) | llm)
         if "meta_data_filter" in sent:
             chat.meta_data_filter = dump_column("meta_data_filter", changes.meta_data_filter or {})
@@ -184,10 +170,27 @@ def _check_datasets(caller: Caller, dataset_ids: Sequence[str]) -> list[Dataset]
     return list(found.values())
 
 
-def _check_rerank(columns: dict[str, Any]) -> None:
-    """There are no rerank models in this version. Raises Refused."""
-    if columns.get("rerank_id"):
-        raise Refused(f"`rerank_model` {columns['rerank_id']} doesn't exist")
+def _check_model(models: ModelCatalog, llm: Llm | None) -> None:
+    """A chat model that the tenant may use. Raises Refused."""
+    name = None if llm is None else llm.model_name
+    if llm is None or name is None:
+        return
+    try:
+        if not name or llm.model_type == "image2text":  # no model of that kind in this version
+            raise ModelNotFound
+        models.find("chat", name)
+    except ModelNotFound as error:
+        raise Refused(f"`model_name` {name} doesn't exist") from error
+
+
+def _check_rerank(models: ModelCatalog, columns: dict[str, Any]) -> None:
+    """A rerank model that the tenant may use. Raises Refused."""
+    if not columns.get("rerank_id"):
+        return
+    try:
+        models.find("rerank", columns["rerank_id"])
+    except ModelNotFound as error:
+        raise Refused(f"`rerank_model` {columns['rerank_id']} doesn't exist") from error
 
 
 def _sent_prompt(body: ChatCreate | ChatUpdate) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -14,10 +14,10 @@ from api.db.models import Dataset, Document
 from api.document_locks import DocumentLocks
 from api.errors import AppError, BadArgument, Code, NotFound, Refused
 from api.permissions import Right, get_dataset
+from api.tenant_models import TenantModels
 from rag.chunks import Chunk, Position, chunk_id
 from rag.ingest.chunks import no_vector, title_words
 from rag.ingest.embedding import embed_one, plain_text
-from rag.models.catalog import ModelCatalog
 from rag.retrieval.highlight import highlight
 from rag.retrieval.query import parse_question
 from rag.stores.protocol import ChunkStore, StoreCounts
@@ -31,7 +31,7 @@ MAX_CONTENT_CHARACTERS = 1_000_000
 class ChunkService:
     """What a caller can do with the chunks of a document."""
 
-    def __init__(self, db: Database, chunks: ChunkStore, models: ModelCatalog, locks: DocumentLocks) -> None:
+    def __init__(self, db: Database, chunks: ChunkStore, models: TenantModels, locks: DocumentLocks) -> None:
         self._db = db
         self._chunks = chunks
         self._models = models
@@ -152,7 +152,7 @@ class ChunkService:
         return None
 
     async def _write(self, dataset: Dataset, chunk: Chunk) -> None:
-        model = self._models.embedding(dataset.embedding_model)
+        model = (await self._models.of(dataset.tenant_id)).embedding(dataset.embedding_model)
         chunk.words = words(plain_text(chunk.content))
         chunk.title_words = title_words(chunk.document_name)
         chunk.keyword_words = words(" ".join(chunk.keywords))

@@ -70,6 +70,7 @@ async def _work(settings: "Settings") -> None:
             store=parts.chunks,
             storage=parts.storage,
             locks=DocumentLocks(),
+            models=parts.models,
         ),
     ):
         print(f"{worker_count(settings)} workers on {settings.data_dir.absolute()}", flush=True)

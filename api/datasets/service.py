@@ -19,8 +19,10 @@ from api.db.models import Dataset, Document, fold_name
 from api.errors import BadArgument, Conflict, NoPermission, Refused
 from api.permissions import Right, get_dataset, right_to, visible_tenants
 from api.purge import Purge, Purger
+from api.tenant_models import TenantModels
 from rag.errors import ModelNotFound
 from rag.models.catalog import ModelCatalog
+from rag.models.factories import factories
 
 MAX_PAGE_SIZE = 1000
 MAX_NAME_BYTES = 128
@@ -37,7 +39,7 @@ class DatasetPage:
 class DatasetService:
     """What a tenant can do with its datasets."""
 
-    def __init__(self, db: Database, models: ModelCatalog, purger: Purger) -> None:
+    def __init__(self, db: Database, models: TenantModels, purger: Purger) -> None:
         self._db = db
         self._models = models
         self._purger = purger
@@ -47,7 +49,7 @@ class DatasetService:
         if len(new.name.encode()) > MAX_NAME_BYTES:
             raise Refused(f"Dataset name length is {len(new.name)} which is large than {MAX_NAME_BYTES}")
         if new.embedding_model is not None:
-            self._check_model(new.embedding_model)
+            _check_model(await self._models.of(caller.tenant_id), new.embedding_model)
         return await self._db.transaction(self._create, caller, new)
 
     async def find(self, caller: Caller, query: DatasetListQuery) -> DatasetPage:
@@ -64,12 +66,6 @@ class DatasetService:
         if purge.dataset_ids:
             await self._purger.run_task(task_id, purge)
 
-    def _check_model(self, model_id: str) -> None:
-        try:
-            self._models.embedding(model_id)
-        except ModelNotFound as error:
-            raise BadArgument(f"Unsupported model: <{model_id}>") from error
-
     def _create(self, caller: Caller, new: DatasetCreate) -> dict[str, Any]:
         tenant = find_tenant(caller.tenant_id)
         if tenant is None:
@@ -81,14 +77,13 @@ class DatasetService:
             max_bytes=MAX_NAME_BYTES,
         )
         now = now_ms()
-        config = config_on_create(
-            new.chunk_method, new.parser_config, tenant.llm_id or self._models.default_chat
-        )
+        models = self._models.of_now(caller.tenant_id)
+        config = config_on_create(new.chunk_method, new.parser_config, models.default_chat)
         dataset = Dataset.create(
             id=new_id(), create_time=now, update_time=now, tenant_id=caller.tenant_id, created_by=caller.user_id,
             name=name, name_key=fold_name(name), avatar=new.avatar, description=new.description,
             permission=new.permission, pipeline_id=new.pipeline_id, chunk_method=new.chunk_method,
-            embedding_model=new.embedding_model or tenant.embd_id or self._models.default_embedding,
+            embedding_model=new.embedding_model or models.default_embedding,
             parser_config=orjson.dumps(config).decode(),
         )  # fmt: skip
         return dataset_reply(dataset)
@@ -132,7 +127,7 @@ class DatasetService:
                 raise Conflict(
                     f"When chunk_num ({dataset.chunk_count}) > 0, embedding_model must remain {dataset.embedding_model}"
                 )
-            self._check_model(model_id)
+            _check_model(self._models.of_now(dataset.tenant_id), model_id)
             dataset.embedding_model = model_id
         for name in sent & {"avatar", "description", "permission", "pagerank", "pipeline_id"}:
             setattr(dataset, name, getattr(changes, name))
@@ -169,3 +164,14 @@ class DatasetService:
             Document.delete().where(in_dataset).execute()
             Dataset.delete().where(Dataset.id == dataset_id).execute()
         return purge.insert(), purge
+
+
+def _check_model(models: ModelCatalog, model_id: str) -> None:
+    """An embedding model that the tenant may use. Raises BadArgument."""
+    try:
+        models.find("embedding", model_id)
+    except ModelNotFound as error:
+        name, _, provider = model_id.rpartition("@")
+        factory = factories().get(provider)
+        is_known = factory is not None and name in factory.models.get("embedding", {})
+        raise BadArgument(f"{'Unauthorized' if is_known else 'Unsupported'} model: <{model_id}>") from error

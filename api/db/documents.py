@@ -87,6 +87,7 @@ class ParseJob:
     is_enabled: bool
     language: str
     embedding_model: str
+    tenant_id: str
     begun_at: int
     progress_msg: str
 
@@ -95,7 +96,7 @@ def load_jobs(document_ids: Sequence[str]) -> dict[str, ParseJob]:
     """The jobs of documents that are there."""
     columns = (
         Document.id, Document.dataset_id, Document.name, Document.storage_key, Document.size, Document.chunk_method,
-        Document.parser_config, Document.is_enabled, Dataset.language, Dataset.embedding_model,
+        Document.parser_config, Document.is_enabled, Dataset.language, Dataset.embedding_model, Dataset.tenant_id,
         fn.COALESCE(Document.process_begin_at, now_ms()), Document.progress_msg,
     )  # fmt: skip
     select: Any = Document.select(*columns)

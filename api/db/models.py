@@ -59,6 +59,34 @@ class Tenant(Row):
     name = CharField(100)
     llm_id = CharField(128, default="")
     embd_id = CharField(128, default="")
+    rerank_id = CharField(128, default="")
+    asr_id = CharField(128, default="")
+    img2txt_id = CharField(128, default="")
+    tts_id = CharField(128, default="")
+
+
+class TenantModel(Row):
+    """A model that a tenant registered.
+
+    kind: chat, embedding, rerank, image2text, speech2text, tts. sealed_key: the provider's key, encrypted.
+    base_url: "" for the provider's own address. options: JSON, what few providers need besides.
+    """
+
+    tenant_id = CharField(32)
+    provider = CharField(128)
+    name = CharField(128)
+    kind = CharField(32)
+    sealed_key = TextField(default="")
+    base_url = CharField(1024, default="")
+    context_tokens = IntegerField(default=8192)
+    options = TextField(default="{}")
+    is_enabled = BooleanField(default=True)
+    used_tokens = BigIntegerField(default=0)
+
+    class Meta:
+        """One of each kind and name."""
+
+        indexes = ((("tenant_id", "provider", "kind", "name"), True),)
 
 
 class Membership(Row):
@@ -209,4 +237,15 @@ class Session(Row):
     references = TextField(default="[]")
 
 
-TABLES: tuple[type[Row], ...] = (User, Tenant, Membership, ApiKey, Dataset, Document, Task, Chat, Session)
+TABLES: tuple[type[Row], ...] = (
+    User,
+    Tenant,
+    TenantModel,
+    Membership,
+    ApiKey,
+    Dataset,
+    Document,
+    Task,
+    Chat,
+    Session,
+)

@@ -14,6 +14,7 @@ from api.db import documents, tasks
 from api.db.database import Database
 from api.db.documents import CANCEL, UNSTART, RowState, fail_parse, finish_parse, retry_parse
 from api.db.models import Document
+from api.db.tenant_models import add_used_tokens
 from api.document_locks import DocumentLocks
 from api.executor.patience import patiently
 from api.executor.protocol import Lease, TaskQueue
@@ -101,6 +102,7 @@ class Endings:
             return
         self.tally.done += 1
         job = run.job
+        await self._count_tokens(run)
         try:
             if state.name != job.name:
                 words = title_words(state.name)
@@ -115,6 +117,13 @@ class Endings:
                 )
         except StoreError:
             log.exception("chunks could not follow their document", extra={"document_id": job.document_id})
+
+    async def _count_tokens(self, run: Run) -> None:
+        tokens = run.result.get("embedding_tokens", 0)
+        if run.model is None or not tokens:
+            return
+        counts = {run.model.row_id: tokens}
+        await patiently(lambda: self._db.transaction(add_used_tokens, counts))
 
     async def fail(self, run: Run, text: str) -> None:
         """The document is FAIL, with a text for its owner."""

@@ -15,6 +15,7 @@ from api.executor.supervisor import Supervisor
 from api.purge import Purger
 from api.settings import Settings
 from api.storage.protocol import FileStorage
+from api.tenant_models import TenantModels
 from rag.stores.protocol import ChunkStore
 
 
@@ -47,10 +48,11 @@ async def open_executor(
     store: ChunkStore,
     storage: FileStorage,
     locks: DocumentLocks,
+    models: TenantModels | None = None,
 ) -> AsyncIterator[Executor]:
     """Run tasks while the context is open; at its end workers are killed and their tasks given back.
 
-    Returns at once: workers come up in the background.
+    Returns at once: workers come up in the background. models: without them only those of the settings.
     """
     count = worker_count(settings)
     if count == 0:
@@ -63,6 +65,7 @@ async def open_executor(
         storage=storage,
         purger=Purger(db, store, storage),
         endings=Endings(settings.executor, db, queue, store, locks),
+        models=models,
         worker_count=count,
     )
     running = asyncio.create_task(supervisor.run(), name="executor")

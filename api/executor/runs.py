@@ -2,7 +2,7 @@
 
 import signal
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from api.db.tasks import SMALL_BYTES
 from api.executor.progress import progress_line, with_lines
 from api.executor.protocol import Lease
 from api.settings import ExecutorSettings
+from rag.models.specs import ModelSpec
 
 QUEUED_TEXT = "Task is queued..."
 
@@ -30,6 +31,7 @@ class Stage(Enum):
 class Run:
     """One try at parsing a document.
 
+    model: the embedding model, where the tenant registered it.
     begun_at, stop_at: by the monotonic clock, 0 for never. kill_text: why its worker was killed on purpose.
     """
 
@@ -45,6 +47,7 @@ class Run:
     stop_at: float = 0.0
     kill_text: str = ""
     result: dict[str, Any] = field(default_factory=dict)
+    model: ModelSpec | None = None
 
     @property
     def is_small(self) -> bool:
@@ -71,6 +74,7 @@ class Run:
             "is_available": job.is_enabled,
             "language": job.language,
             "embedding_model": job.embedding_model,
+            "model": None if self.model is None else asdict(self.model),
         }
 
 

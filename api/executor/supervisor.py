@@ -33,7 +33,9 @@ from api.executor.status import QueueStatus, WorkerStatus
 from api.purge import Purge, Purger
 from api.settings import Settings
 from api.storage.protocol import FileStorage
-from rag.errors import RagError
+from api.tenant_models import TenantModels
+from rag.errors import ModelNotFound, RagError
+from rag.models.specs import ModelSpec
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ class Supervisor:
         storage: FileStorage,
         purger: Purger,
         endings: Endings,
+        models: TenantModels | None,
         worker_count: int,
     ) -> None:
         self._settings = settings.executor
@@ -92,6 +95,7 @@ class Supervisor:
         self._storage = storage
         self._purger = purger
         self._endings = endings
+        self._models = models
         self._forks = ForkServer(settings)
         self._owner = owner_name()
         self._slots = [_Slot() for _ in range(worker_count)]
@@ -239,7 +243,20 @@ class Supervisor:
             run.path = await run.files.enter_async_context(self._storage.local_copy(job.storage_key))
         except FileNotFoundError:
             return missing_text(job.name)
+        run.model = await self._own_model(job)
         return ""
+
+    async def _own_model(self, job: ParseJob) -> ModelSpec | None:
+        """The embedding model, if the tenant registered it: workers know those of the settings themselves."""
+        tenants = self._models
+        if tenants is None:
+            return None
+        try:
+            models = await patiently(lambda: tenants.of(job.tenant_id))
+            spec = models.find("embedding", job.embedding_model)
+        except ModelNotFound:  # the worker says so in its turn
+            return None
+        return spec if spec.row_id else None
 
     def _dispatch(self) -> None:
         """Hand waiting runs to workers, the least busy first."""

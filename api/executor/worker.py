@@ -34,6 +34,7 @@ from rag.errors import (
     UnknownChunkMethod,
 )
 from rag.ingest import IngestTimes, SourceDocument, filename_weight, ingest
+from rag.models.specs import ModelSpec
 from rag.stores.protocol import ChunkStore
 
 _LOOK_EVERY_S = 0.05
@@ -137,7 +138,7 @@ class _Worker:
         times = IngestTimes()
         staging_s = 0.0
         batch_size = 4 * self._settings.embedding.batch_size
-        model = embedding_model(self._models, job["embedding_model"])
+        model = embedding_model(self._models.for_tenant(_own_models(job)), job["embedding_model"])
         start = time.perf_counter()
         async for chunks in ingest(self._drafts(job), document, model, batch_size=batch_size, times=times):
             self._check(job)
@@ -148,6 +149,7 @@ class _Worker:
         return {
             "chunks": times.chunk_count,
             "embedding_s": times.embedding_s,
+            "embedding_tokens": times.token_count,
             "staging_s": staging_s,
             "total_s": time.perf_counter() - start,
             "memory_mb": _resident_mb(),
@@ -193,6 +195,14 @@ class _Worker:
     def _take_lines(self) -> list[str]:
         lines, self._lines = self._lines, []
         return lines
+
+
+def _own_models(job: dict[str, Any]) -> list[ModelSpec]:
+    """The model that the dataset's owner registered, if it is one."""
+    model = job.get("model")
+    if model is None:
+        return []
+    return [ModelSpec(**model | {"query": tuple((name, value) for name, value in model["query"])})]
 
 
 class _MemoryLimit:

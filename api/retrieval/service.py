@@ -45,8 +45,7 @@ class RetrievalService:
         if plan is None:
             return NOTHING
         highlight = read_highlight(body.highlight)
-        if body.rerank_id:
-            raise Refused(f"Model({body.rerank_id}) not authorized: this server has no rerank models")
+        rerank = await self._searcher.reranker(caller.tenant_id, body.rerank_id) if body.rerank_id else None
         for name in ("use_kg", "toc_enhance"):
             if getattr(body, name):
                 raise BadArgument(f"`{name}` is not available in this version; leave it out or send false")
@@ -61,6 +60,7 @@ class RetrievalService:
             top_k=body.top_k,
             highlight=highlight,
             pagerank=plan.scope.pagerank,
+            rerank=rerank,
         )
         result = await self._search(plan.scope, texts, options)
         return {

@@ -13,10 +13,14 @@ from rag.models.protocol import EmbeddingModel
 
 @dataclass(slots=True)
 class IngestTimes:
-    """What an ingest did so far. chunk_count: distinct chunks, parents not counted; embedding_s: spent in the model."""
+    """What an ingest did so far. chunk_count: distinct chunks, parents not counted; embedding_s: spent in the model.
+
+    token_count: as the model counts them.
+    """
 
     chunk_count: int = 0
     embedding_s: float = 0.0
+    token_count: int = 0
 
 
 async def ingest(
@@ -70,7 +74,9 @@ async def _embed(
     texts = [text_to_embed(chunk.content, chunk.questions) for chunk in batch]
     if name_vector is None:
         texts.append(document.name.strip() or "None")
-    vectors = (await model.embed(texts)).vectors
+    embedded = await model.embed(texts)
+    vectors = embedded.vectors
+    times.token_count += embedded.token_count
     if name_vector is None:
         name_vector, vectors = vectors[-1], vectors[:-1]
     for chunk, vector in zip(batch, mix(name_vector, vectors, document.filename_weight), strict=True):

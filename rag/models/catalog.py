@@ -129,6 +129,10 @@ class ModelCatalog:
         """A model that was found, or is only tried. Raises ModelNotFound."""
         return self._pool.rerank(spec)
 
+    def open_text_to_speech(self, spec: ModelSpec) -> TextToSpeech:
+        """A model that was found, or is only tried. Raises ModelNotFound."""
+        return self._pool.text_to_speech(spec)
+
     def list_models(self) -> list[ModelInfo]:
         """Every model that an id can name, the built-in ones first."""
         specs = [

@@ -11,6 +11,7 @@ class ModelSpec:
     """One model.
 
     name, provider: the two parts of its id. protocol: the provider whose protocol it speaks; "": `provider`'s.
+    remote: the provider's name for it, where that is not `name`.
     base_url: as it was given; "": the provider's own address.
     query: parameters for each call in place of the provider's.
     is_guarded: a tenant gave the address: it must be public, or allowed.
@@ -28,6 +29,7 @@ class ModelSpec:
     attempts: int = 5
     batch_size: int = 16
     concurrency: int = 16
+    remote: str = ""
     query: tuple[tuple[str, str], ...] = ()
     is_guarded: bool = False
     row_id: str = ""
@@ -50,7 +52,7 @@ class ModelSpec:
     @property
     def remote_name(self) -> str:
         """As the provider knows it."""
-        return self.factory.bare_name(self.name)
+        return self.remote or self.factory.bare_name(self.name)
 
     @property
     def address(self) -> str:
@@ -63,7 +65,7 @@ class ModelSpec:
         """Whether an id's parts name it; suffixes of the wire (`___VLLM`) do not count."""
         if provider not in (None, self.provider):
             return False
-        return name == self.name or self.factory.bare_name(name) == self.remote_name
+        return name == self.name or self.factory.bare_name(name) == self.factory.bare_name(self.name)
 
 
 @dataclass(frozen=True, slots=True)
