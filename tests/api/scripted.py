@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.api.chatting import in_thread
+from tests.api.chatting import ask, in_thread, make_chat
+from tests.api.client import Api
+from tests.live import LiveServer
 from tests.rag.models.stub_openai import Fault, StubOpenAI, chunk
 
 STEPS = {
@@ -62,6 +64,15 @@ def step_of(body: dict[str, Any]) -> str:
     """Which step of an answer a request is."""
     system = body["messages"][0]["content"]
     return next((step for step, starts in STEPS.items() if system.startswith(starts)), "answer")
+
+
+def warm_up(server: LiveServer) -> None:
+    """Ask once: the first call of a remote model imports its client, which takes a second and more under load."""
+    api = Api(server.url, server.key, "")
+    chat_id = make_chat(api, name="warm-up", llm={"model_name": "talker@Stub"})
+    ask(api, chat_id, question="Hello")
+    api.delete("/chats", json={"ids": [chat_id]})
+    api.close()
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The steps between a question and its answer, each switched on by a chat's options."""
 
+import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +9,19 @@ from typing import Any
 
 import pytest
 
-from tests.api.chatting import OVEN, PUMP, ask, make_chat, make_knowledge, make_session, stream, stub_provider
+from tests.api.chatting import (
+    OVEN,
+    PUMP,
+    ask,
+    make_chat,
+    make_knowledge,
+    make_session,
+    messages_of,
+    stream,
+    stub_provider,
+)
 from tests.api.client import Api
-from tests.api.scripted import ScriptedStub, running_scripted_stub
+from tests.api.scripted import ScriptedStub, running_scripted_stub, warm_up
 from tests.live import LiveServer, ServerDidNotStart, start_server
 from tests.rag.models.stub_openai import Fault
 from tests.serve import make_account
@@ -30,9 +42,10 @@ def server(stub: ScriptedStub, tmp_path_factory: pytest.TempPathFactory) -> Iter
     flags: dict[str, Any] = {
         "models__providers": [stub_provider(stub)],
         "executor__workers": 0,
-        "answering__step_timeout_s": 1,
+        "answering__step_timeout_s": 2,
     }
     with start_server(tmp_path_factory.mktemp("steps") / "data", **flags) as server:
+        warm_up(server)
         yield server
 
 
@@ -157,7 +170,7 @@ def test_steps_that_fail_change_nothing_and_take_bounded_time(
     ask(api, chat_id, session_id=session_id, question="Hello")
     started_s = time.monotonic()
     answer = ask(api, chat_id, session_id=session_id, question=QUESTION)
-    assert time.monotonic() - started_s < 6
+    assert time.monotonic() - started_s < 12
     assert f"### Query:\n{QUESTION}\n" in answer["prompt"]
     assert "pump.txt" in names(answer)
     assert set(stub.steps()) == {"refine", "translate", "keywords", "conditions", "answer"}
@@ -187,6 +200,30 @@ def test_the_built_in_answerer_skips_the_steps(api: Api, dataset_id: str, stub: 
     answer = ask(api, chat_id, session_id=session_id, question=QUESTION)
     assert "two years" in answer["answer"]
     assert stub.requests == []
+
+
+def test_a_client_that_leaves_in_a_step_stops_it(api: Api, dataset_id: str, stub: ScriptedStub) -> None:
+    chat_id = chat_with(api, dataset_id, {"keyword": True})
+    session_id = make_session(api, chat_id)
+    stub.replies["keywords"], stub.piece_delay_s = "pump", 0.25
+    gone_before = stub.disconnects
+    body = json.dumps({"question": QUESTION, "session_id": session_id}).encode()
+    end_s = time.monotonic() + 10
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        head = (
+            f"POST /api/v1/chats/{chat_id}/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key}"
+        )
+        head += f"\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        while not stub.requests:
+            assert time.monotonic() < end_s
+            time.sleep(0.01)
+    while stub.disconnects == gone_before or len(messages := messages_of(api, chat_id, session_id)) < 2:
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
+    assert [one["content"] for one in messages[1:]] == [QUESTION]
+    assert stub.steps() == ["keywords"]
 
 
 def test_timings_come_when_they_are_asked_for(api: Api, dataset_id: str, stub: ScriptedStub) -> None:

@@ -21,7 +21,7 @@ from tests.api.chatting import (
     stub_provider,
 )
 from tests.api.client import Api
-from tests.api.scripted import ScriptedStub, running_scripted_stub
+from tests.api.scripted import ScriptedStub, running_scripted_stub, warm_up
 from tests.live import LiveServer, start_server
 
 KEY = "tvly-0123456789"
@@ -86,9 +86,10 @@ def server(
         "models__providers": [stub_provider(running[0])],
         "executor__workers": 0,
         "answering__web_search_url": running[1].url,
-        "answering__step_timeout_s": 1,
+        "answering__step_timeout_s": 2,
     }
     with start_server(tmp_path_factory.mktemp("web") / "data", **flags) as server:
+        warm_up(server)
         yield server
 
 
