@@ -1,4 +1,4 @@
-"""How good the built-in answerer's replies are: `python bench/answers.py retrieval_quality.json`.
+"""How good the built-in answerer's replies are: `python -m bench.answers retrieval_quality.json`.
 
 A fifth of the titles is left out; questions about them cannot be answered and should be refused. The rest
 is searched in memory as `rag.retrieval` does with a chat's default settings, so that the figures are the
@@ -11,15 +11,12 @@ import json
 import math
 import random
 import statistics
-import sys
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from rag.answering.citations import find_citations
 from rag.models.builtin_answerer import BuiltinAnswerer
