@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 
 from api.auth import Caller
-from api.db.accounts import find_tenant
 from api.db.database import Database
 from api.db.datasets import find_datasets
 from api.db.metadata import documents_matching, metadata_of_datasets, metadata_of_documents
@@ -41,6 +40,7 @@ class AnswerPlan:
     has_datasets: whether the chat has any by its settings, or searches the web: then nothing found is an
         empty response.
     document_ids: None: all of the datasets.
+    model_id: "" for the tenant's default.
     tenant_id: whose chat and rerank models are asked; embeddings are those of the datasets' owner.
     """
 
@@ -49,7 +49,7 @@ class AnswerPlan:
     datasets: Sequence[Dataset]
     has_datasets: bool
     document_ids: Sequence[str] | None
-    tenant_id: str = ""
+    tenant_id: str
     rerank_id: str = ""
 
 
@@ -188,12 +188,6 @@ class DefaultModel:
         return model
 
 
-def default_model_id(tenant_id: str) -> str:
-    """The tenant's default chat model, "" for the server's; on the database's thread."""
-    tenant = find_tenant(tenant_id)
-    return "" if tenant is None else tenant.llm_id
-
-
 class Answerer:
     """Asks the model of a chat, with what its datasets hold."""
 
@@ -287,7 +281,9 @@ class Answerer:
             raise MixedEmbeddings("Knowledge bases use different embedding models.")
         ids = tuple(dataset.id for dataset in plan.datasets)
         pagerank = {dataset.id: float(dataset.pagerank) for dataset in plan.datasets if dataset.pagerank}
-        rerank = await self._models.reranker(plan.tenant_id, plan.rerank_id) if plan.rerank_id else None
+        rerank = None
+        if plan.rerank_id and query.is_reranked:
+            rerank = await self._models.reranker(plan.tenant_id, plan.rerank_id)
         return await self._searcher.search(
             SearchScope(ids, plan.datasets[0].embedding_model, pagerank, plan.datasets[0].tenant_id),
             query.question,

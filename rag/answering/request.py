@@ -74,7 +74,10 @@ class AnswerRequest:
 
 @dataclass(frozen=True, slots=True)
 class PassageQuery:
-    """What the pipeline asks of retrieval; datasets and store are the caller's affair."""
+    """What the pipeline asks of retrieval; datasets, store and rerank model are the caller's affair.
+
+    is_reranked: by the chat's rerank model, if it has one.
+    """
 
     question: str
     top_n: int
@@ -82,6 +85,7 @@ class PassageQuery:
     similarity_threshold: float
     vector_similarity_weight: float
     document_ids: Sequence[str] | None = None
+    is_reranked: bool = True
 
 
 class Retrieve(Protocol):

@@ -35,6 +35,7 @@ async def search(
     *,
     similarity_threshold: float,
     vector_similarity_weight: float,
+    is_reranked: bool = True,
 ) -> Reference:
     """Passages of the datasets, then pages of the web, all asked at once. Raises RagError of the datasets.
 
@@ -49,6 +50,7 @@ async def search(
             similarity_threshold=similarity_threshold,
             vector_similarity_weight=vector_similarity_weight,
             document_ids=state.document_ids,
+            is_reranked=is_reranked,
         )
         for text in texts
     ]

@@ -107,7 +107,11 @@ class _Inquiry:
         self._queries.add(texts[0].casefold())
         self._say("search", texts[0])
         found = await search(
-            self._state, texts, similarity_threshold=_THRESHOLD, vector_similarity_weight=_VECTOR_WEIGHT
+            self._state,
+            texts,
+            similarity_threshold=_THRESHOLD,
+            vector_similarity_weight=_VECTOR_WEIGHT,
+            is_reranked=False,
         )
         self._say("found", len(found.chunks), self._add(found.chunks))
         if depth == MAX_DEPTH:

@@ -8,8 +8,9 @@ import pytest
 from tests.api.chatting import OVEN, PUMP, add_chunk, make_knowledge, stream, stub_provider
 from tests.api.client import Api
 from tests.api.scripted import ScriptedStub, running_scripted_stub
-from tests.live import start_server
+from tests.live import LiveServer, start_server
 from tests.rag.models.stub_openai import Fault
+from tests.serve import make_account
 
 QUESTION = "How long is the guarantee of the pump?"
 UNKNOWN = "f00df00de54811f1955e02fc00000001"
@@ -22,7 +23,7 @@ def running() -> Iterator[ScriptedStub]:
 
 
 @pytest.fixture(scope="module")
-def remote(running: ScriptedStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def server(running: ScriptedStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """A server whose default chat model is the stub."""
     flags: dict[str, Any] = {
         "models__providers": [stub_provider(running)],
@@ -30,9 +31,14 @@ def remote(running: ScriptedStub, tmp_path_factory: pytest.TempPathFactory) -> I
         "executor__workers": 0,
     }
     with start_server(tmp_path_factory.mktemp("ask") / "data", **flags) as server:
-        api = Api(server.url, server.key, "")
-        yield api
-        api.close()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def remote(server: LiveServer) -> Iterator[Api]:
+    api = Api(server.url, server.key, "")
+    yield api
+    api.close()
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +103,20 @@ def test_the_built_in_answerer_quotes(api: Api) -> None:
     dataset_id = make_knowledge(api, pump=PUMP)
     frames = stream(api, "/sessions/ask", question=QUESTION, dataset_ids=[dataset_id])
     assert "two years" in "".join(frame["data"]["answer"] for frame in frames[:-1])
+
+
+def test_the_tenants_own_default_answers(remote: Api, server: LiveServer, stub: ScriptedStub) -> None:
+    account = make_account(server.data_dir, "quoting@example.com")
+    api = Api(server.url, account["key"], account["user_id"])
+    dataset_id = make_knowledge(api, pump=PUMP)
+    defaults = {"llm_id": "builtin-extractive@Builtin", "embd_id": "", "asr_id": "", "img2txt_id": ""}
+    reply = api.http.post("/v1/user/set_tenant_info", json={"tenant_id": api.tenant_id} | defaults).json()
+    assert reply["code"] == 0, reply
+    frames = stream(api, "/sessions/ask", question=QUESTION, dataset_ids=[dataset_id])
+    assert "two years" in "".join(frame["data"]["answer"] for frame in frames[:-1])
+    assert api.post("/sessions/related_questions", json={"question": "a"})["code"] == 101
+    assert stub.requests == []
+    api.close()
 
 
 def test_refusals(api: Api) -> None:

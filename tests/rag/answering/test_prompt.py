@@ -14,7 +14,7 @@ from rag.answering.prompt import (
     fit_messages,
     knowledge_budget,
 )
-from rag.answering.prompts import load_prompt
+from rag.answering.prompts import PromptLanguage, load_prompt
 from rag.answering.reference import ReferenceChunk
 from rag.models.protocol import Message
 from rag.models.untrusted import neutralise
@@ -188,7 +188,7 @@ def test_strip_thinking(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_prompts(language: str) -> None:
-    assert load_prompt("system", language).count("{knowledge}") == 1  # type: ignore[arg-type]
-    assert "[ID:n]" in load_prompt("citation", language)  # type: ignore[arg-type]
-    assert "{mark}" in load_prompt("knowledge", language)  # type: ignore[arg-type]
+def test_prompts(language: PromptLanguage) -> None:
+    assert load_prompt("system", language).count("{knowledge}") == 1
+    assert "[ID:n]" in load_prompt("citation", language)
+    assert "{mark}" in load_prompt("knowledge", language)

@@ -82,3 +82,15 @@ async def test_a_reader_who_leaves_stops_it() -> None:
     async with asyncio.timeout(1):
         await events.aclose()  # type: ignore[attr-defined]
     assert search.is_cancelled
+
+
+async def test_it_searches_in_its_own_way() -> None:
+    search, model = Search(), Script(['{"is_sufficient": true}'])
+    settings = replace(SETTINGS, similarity_threshold=0.9, vector_similarity_weight=0.9, top_n=4)
+    request = ask(settings, document_ids=["d1"])
+    async for _ in answer(request, retrieve=search, chat_model=model, helpers=Helpers(instructed=model)):
+        pass
+    (query,) = search.queries
+    assert (query.similarity_threshold, query.vector_similarity_weight, query.top_n) == (0.2, 0.3, 4)
+    assert query.document_ids == ["d1"]
+    assert query.is_reranked is False
