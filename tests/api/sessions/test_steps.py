@@ -103,6 +103,23 @@ def test_a_follow_up_question_is_searched_self_contained(
     assert stub.asked("answer")[1]["messages"][-1] == {"role": "user", "content": "Und ab wann?"}
 
 
+def test_openai_clients_send_the_conversation_themselves(
+    api: Api, dataset_id: str, stub: ScriptedStub
+) -> None:
+    stub.replies["refine"] = "When does the guarantee of the pump begin?"
+    chat_id = chat_with(api, dataset_id, {"refine_multiturn": True})
+    messages = [
+        {"role": "user", "content": QUESTION},
+        {"role": "assistant", "content": "Two years."},
+        {"role": "user", "content": "Und ab wann?"},
+    ]
+    body = {"model": "m", "messages": messages, "stream": False, "extra_body": {"reference": True}}
+    reply = api.post(f"/chats_openai/{chat_id}/chat/completions", json=body)
+    assert [one["content"] for one in reply["choices"][0]["message"]["reference"]] == [PUMP]
+    assert stub.steps() == ["refine", "answer"]
+    assert "ASSISTANT: Two years." in stub.asked("refine")[0]["messages"][1]["content"]
+
+
 def test_without_refining_a_follow_up_question_stands_alone(
     api: Api, dataset_id: str, stub: ScriptedStub
 ) -> None:

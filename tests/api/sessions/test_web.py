@@ -202,6 +202,17 @@ def test_a_web_search_that_fails_is_left_out(
     assert KEY not in server.log
 
 
+@pytest.mark.parametrize("key", ["ключ", "a\r\nX-Injected: 1", " "])
+def test_keys_that_fit_no_header_are_left_out(
+    api: Api, dataset_id: str, stub: ScriptedStub, tavily: Tavily, key: str
+) -> None:
+    prompt = {"tavily_api_key": key, "empty_response": ""}
+    for chat_id in chat_with(api, prompt, name="odd key", dataset_ids=[dataset_id]):
+        answer = ask(api, chat_id, question=QUESTION)
+        assert [chunk["document_name"] for chunk in answer["reference"]["chunks"]] == ["pump.txt"]
+    assert tavily.requests == []
+
+
 def test_hostile_results(api: Api, chat_id: str, stub: ScriptedStub, tavily: Tavily) -> None:
     urls = [
         "javascript:alert(1)",
