@@ -15,6 +15,11 @@ def database_file(settings: Settings) -> Path:
     return settings.data_dir / "ragd.sqlite"
 
 
+def vector_cache_file(settings: Settings) -> Path:
+    """Vectors of remote models; may be deleted while nothing runs."""
+    return settings.data_dir / "vectors.sqlite"
+
+
 def file_folder(settings: Settings) -> Path:
     """Uploaded files."""
     return settings.data_dir / "files"

@@ -94,6 +94,12 @@ class EmbeddingSettings(Section):
     """How chunks become vectors."""
 
     batch_size: int = Field(64, ge=1, le=2048, description="texts per embedding call")
+    cache_mb: int = Field(
+        256,
+        ge=0,
+        description="megabytes of remote models' vectors that are remembered, so that parsing a document again "
+        "embeds only what changed; 0: none",
+    )
 
 
 class ProviderSettings(Section):

@@ -5,13 +5,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib import import_module
 
-from api.data_folder import chunk_folder
+from api.data_folder import chunk_folder, vector_cache_file
 from api.models_config import models_config
 from api.settings import Settings
 from rag.chunking.methods import find_method
 from rag.models.builtin_embedding import BuiltinEmbedding
+from rag.models.cached_embedding import CachedEmbedding
 from rag.models.catalog import ModelCatalog, open_models
 from rag.models.protocol import EmbeddingModel, Embeddings
+from rag.models.vector_cache import VectorCache
 from rag.stores.embedded import open_embedded_store
 from rag.stores.protocol import ChunkStore
 from rag.text.tokenizer import words
@@ -61,7 +63,16 @@ class _Inline:
         return self._model.embed_now(texts)
 
 
-def embedding_model(models: ModelCatalog, model_id: str) -> EmbeddingModel:
+def vector_cache(settings: Settings) -> VectorCache | None:
+    """What remote models said before; the file is opened when it is first used."""
+    size_mb = settings.embedding.cache_mb
+    return VectorCache(vector_cache_file(settings), size_mb << 20) if size_mb else None
+
+
+def embedding_model(models: ModelCatalog, model_id: str, cache: VectorCache | None) -> EmbeddingModel:
     """The model as a worker uses it. Raises ModelNotFound."""
-    model = models.embedding(model_id)
-    return _Inline(model) if isinstance(model, BuiltinEmbedding) else model
+    spec = models.find("embedding", model_id)
+    model = models.open_embedding(spec)
+    if isinstance(model, BuiltinEmbedding):  # faster than any cache
+        return _Inline(model)
+    return model if cache is None else CachedEmbedding(model, cache, f"{spec.address} {spec.remote_name}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from api.executor.progress import progress_line
-from api.executor.tools import Preloaded, embedding_model, open_store
+from api.executor.tools import Preloaded, embedding_model, open_store, vector_cache
 from api.executor.wire import BlockingPeer, PeerGone
 from deepdoc.errors import ParseError
 from rag.chunking import chunk_document
@@ -67,6 +67,7 @@ class _Worker:
         self._peer = peer
         self._settings = preloaded.settings
         self._models = preloaded.models
+        self._cache = vector_cache(preloaded.settings)
         self._runner = runner
         self._store: ChunkStore | None = None
         self._exits = contextlib.AsyncExitStack()
@@ -138,7 +139,9 @@ class _Worker:
         times = IngestTimes()
         staging_s = 0.0
         batch_size = 4 * self._settings.embedding.batch_size
-        model = embedding_model(self._models.for_tenant(_own_models(job)), job["embedding_model"])
+        model = embedding_model(
+            self._models.for_tenant(_own_models(job)), job["embedding_model"], self._cache
+        )
         start = time.perf_counter()
         async for chunks in ingest(self._drafts(job), document, model, batch_size=batch_size, times=times):
             self._check(job)

@@ -69,7 +69,20 @@ def test_every_setting_can_be_named_in_the_environment(path: str) -> None:
     for part in path.split("."):
         default = getattr(default, part)
     provider = '[{"name": "Mine", "base_url": "http://localhost/v1"}]'
-    candidates = ["7", "x", "[]", provider, '["x"]', "1024", "300", "DEBUG", "json", "semantic", "s" * 32]
+    candidates = [
+        "7",
+        "x",
+        "http://localhost",
+        "[]",
+        provider,
+        '["x"]',
+        "1024",
+        "300",
+        "DEBUG",
+        "json",
+        "semantic",
+        "s" * 32,
+    ]
     for text in candidates:
         try:
             settings: Any = load_settings(environment={env_name(path): text})

@@ -317,6 +317,26 @@ def test_documents_questions_and_answers_go_to_the_tenants_models(tenant: Api, s
     assert used["emb"] >= 10
 
 
+def test_a_parse_again_embeds_only_what_changed(tenant: Api, stub: StubProvider) -> None:
+    add(tenant, stub, "embedding", "emb")
+    dataset_id = tenant.make_dataset(embedding_model="emb@Xinference")
+    lines = [f"Line {number} says that pump {number} is blue." for number in range(60)]
+    config = {"chunk_token_num": 16, "delimiter": "\n"}
+    tenant.put(f"/datasets/{dataset_id}", json={"parser_config": config})
+    document = tenant.add_document(dataset_id, "a.txt", "\n".join(lines).encode())
+    asked = len(stub.requests)
+    again = tenant.parse(dataset_id, document["id"])
+    assert (again["run"], again["chunk_count"]) == ("DONE", document["chunk_count"])
+    assert len(stub.requests) == asked
+    lines[7] = "Line 7 says that the pump is green now."
+    changed = tenant.add_document(dataset_id, "a.txt", "\n".join(lines).encode())
+    assert changed["chunk_count"] > 10
+    sent = [text for body in stub.requests[asked:] for text in body["input"]]
+    assert 1 <= len(sent) <= 3  # the chunk that changed, perhaps its neighbour, and the new name
+    found = tenant.retrieve([dataset_id], "Which pump is green?", similarity_threshold=0)
+    assert "green" in found["chunks"][0]["content"]
+
+
 def _wait_for_tokens(api: Api, *names: str) -> dict[str, int]:
     import time
 
