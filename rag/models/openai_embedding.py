@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
+import orjson
 
 from rag.chunks import FloatArray
 from rag.errors import ModelBroken
 from rag.models.openai_endpoint import Endpoint
 from rag.models.protocol import Embeddings
-
-if TYPE_CHECKING:
-    from openai.types import CreateEmbeddingResponse
 
 # Providers refuse an empty input.
 _IN_PLACE_OF_NOTHING = "-"
@@ -83,18 +81,20 @@ class OpenAIEmbedding:
         """One call; `is_question` matters only to providers that tell questions from documents."""
 
         # `float` is said because the client asks for base64 by default, which few other servers know.
-        async def send() -> "CreateEmbeddingResponse":
-            return await self._endpoint.client.embeddings.create(
+        # The reply is read here: the client's own reading costs a millisecond a vector (docs/decisions/0103).
+        async def send() -> Any:
+            reply = await self._endpoint.client.embeddings.with_raw_response.create(
                 model=self._model,
                 input=list(texts),
                 encoding_format="float",
                 extra_headers=cast(Any, self._endpoint.extra_headers),
             )
+            return orjson.loads(reply.content)
 
         async with self._endpoint.slot(self._name):
             reply = await self._endpoint.call(self._name, send)
-        items = [(item.index, item.embedding) for item in reply.data or []]
-        return RawVectors(in_order(items), reply.usage.total_tokens if reply.usage is not None else 0)
+        items = [(item["index"], item["embedding"]) for item in reply.get("data") or []]
+        return RawVectors(in_order(items), int((reply.get("usage") or {}).get("total_tokens") or 0))
 
     def _check(self, raw: RawVectors, count: int) -> Embeddings:
         if len(raw.vectors) != count:
