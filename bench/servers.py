@@ -109,9 +109,9 @@ class Server:
         """The server and all its processes."""
         return 1 + len(psutil.Process(self.pid).children(recursive=True))
 
-    def pss_mb(self) -> float:
-        """Proportional set size of the server and all its processes, in MB."""
-        return pss_mb(self.pid)
+    def pss_mb(self, kind: str = "Pss") -> float:
+        """Proportional set size of the server and all its processes, in MB. kind: Pss_Anon without files' pages."""
+        return pss_mb(self.pid, kind)
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL for what is left after a while."""
@@ -129,15 +129,15 @@ class Server:
                 child.kill()
 
 
-def pss_mb(pid: int) -> float:
-    """Proportional set size of a process and its descendants, in MB (2^20 bytes)."""
+def pss_mb(pid: int, kind: str = "Pss") -> float:
+    """Proportional set size of a process and its descendants, in MB (2^20 bytes). kind: as in smaps_rollup."""
     total_kb = 0
     for process in (root := psutil.Process(pid), *root.children(recursive=True)):
         try:
             text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended meanwhile
-        total_kb += sum(int(kb) for kb in re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE))
+        total_kb += sum(int(kb) for kb in re.findall(rf"^{kind}:\s+(\d+) kB", text, re.MULTILINE))
     return total_kb / 1024
 
 
