@@ -53,6 +53,12 @@ async def worker_count(executor: Executor, count: int) -> list[int]:
         await asyncio.sleep(0.02)
 
 
+async def until_noticed(executor: Executor, pid: int) -> None:
+    """Wait until the executor no longer counts a worker that was killed."""
+    while pid in [worker.pid for worker in (await executor.queue_status()).workers]:
+        await asyncio.sleep(0.01)
+
+
 def wait_until_gone(pids: list[int], timeout_s: float = 3) -> None:
     end_s = time.monotonic() + timeout_s
     while alive := [pid for pid in pids if _is_alive(pid)]:
@@ -92,9 +98,9 @@ async def test_after_the_last_attempt_it_fails_with_advice(office: Office) -> No
     async with office.working() as executor:
         await office.parse(document_id)
         for _ in range(3):
-            os.kill(await worker_at(executor, document_id), signal.SIGKILL)
-            await worker_count(executor, 2)
-            await asyncio.sleep(0.05)
+            pid = await worker_at(executor, document_id)
+            os.kill(pid, signal.SIGKILL)
+            await until_noticed(executor, pid)
         row = await office.end_of(document_id)
         assert (row.run, row.progress) == ("4", -1.0)
         assert "Task is abandoned after 3 times attempts." in row.progress_msg
