@@ -5,6 +5,7 @@ The database is bound when it is opened (`api.db.database`), so importing this c
 differ in how they compare. JSON columns hold compact JSON text.
 """
 
+import hashlib
 import unicodedata
 
 from peewee import (
@@ -20,11 +21,20 @@ from peewee import (
 
 database_proxy = DatabaseProxy()
 
+_KEY_CHARACTERS = 255
+
 
 def fold_name(name: str) -> str:
-    """The form in which names are compared: case and accents do not count, at most 255 characters."""
+    """The form in which names are compared: case and accents do not count, at most 255 characters.
+
+    What is longer ends in a digest of the whole, so that long names stay apart.
+    """
     decomposed = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c))[:255]
+    folded = unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
+    if len(folded) <= _KEY_CHARACTERS:
+        return folded
+    digest = hashlib.sha256(folded.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return folded[: _KEY_CHARACTERS - len(digest)] + digest
 
 
 class Row(Model):
@@ -174,8 +184,8 @@ class Document(Row):
 class Task(Row):
     """A piece of work that survives restarts.
 
-    kind: parse, purge. state: queued, leased; a task that ends is deleted. document_id, dataset_id: what it
-    works on ("" where that does not say it); size: bytes of the file; payload: JSON, the rest of what it needs.
+    kind: parse, purge, settle. state: queued, leased; a task that ends is deleted. document_id, dataset_id:
+    what it works on ("" where that does not say it); size: bytes of the file; payload: JSON, the rest of what it needs.
     available_at: not before this time; lease_until: after it another executor may take the task.
     attempts: failed tries; busy_count: tries that a busy model or store put off; lease_count: leases in all.
     An executor's writes count only while it holds `lease_token` and the task is not cancelled.
