@@ -13,7 +13,6 @@ _END = re.compile(
     r"[。！？；!?…]+[”’」』）)\]\"'》]*(?=[^\s\w]|[\u3000-\u9fff\uff00-\uffef]|\s|$)"
     r"|(?<=[。！？])"
     r"|\.+[”’\"')\]]*(?=\s|$|[\u4e00-\u9fff])"
-    r"|;(?=\s)"
     r"|\n\s*\n"
     r"|\n(?=[ \t]*(?:[-*+•·#>|]|\d{1,3}[.)、]|[（(]?[一二三四五六七八九十]{1,3}[)）、.]))"
 )
@@ -23,6 +22,8 @@ _ABBREVIATION = re.compile(
     r"|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec|z\.B|bzw|usw|Nr|Str|ex|e\.g|i\.e)$",
     re.IGNORECASE,
 )
+# A bracket further back than this was never closed.
+_MOST_BRACKETED = 300
 _NEXT_LOWER = re.compile(r"\s+[a-z,;:]")
 
 
@@ -67,6 +68,8 @@ def _add(text: str, start: int, end: int, spans: list[tuple[int, int]]) -> None:
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     mark = match.group()
+    if mark.startswith("；"):
+        return not _is_bracketed(text, match.start())
     if not mark.startswith("."):
         return True
     before = text[max(0, match.start() - 16) : match.start()]
@@ -76,3 +79,8 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     if mark == "." and re.search(r"(?:^|\n)[ \t]*\d{1,3}$", before):
         return False  # "1. First": the number of a list item
     return _NEXT_LOWER.match(text, match.end()) is None
+
+
+def _is_bracketed(text: str, position: int) -> bool:
+    before = text[max(0, position - _MOST_BRACKETED) : position]
+    return max(map(before.rfind, "(（")) > max(map(before.rfind, ")）\n。"))
