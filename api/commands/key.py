@@ -27,7 +27,8 @@ def add_parser(commands: Commands) -> None:
         actions,
         "create",
         _create,
-        help_text="Make an API key and print it, and nothing else, on standard output. It can be used at once.",
+        help_text="Make an API key and print it, and nothing else, on standard output. It can be used at once. "
+        "A data folder that is not there yet is made, which standard error tells.",
         example="API_KEY=$(ragd key create --data ./ragd-data)",
     )
     create.add_argument("--user", metavar="EMAIL", help="whose key it is (default: the first user)")
@@ -60,7 +61,7 @@ def _create(arguments: argparse.Namespace) -> int:
     from api.commands.accounts import ensure_first_user, get_user, open_accounts
     from api.db.accounts import insert_key
 
-    with open_accounts(settings_of(arguments)) as opened:
+    with open_accounts(settings_of(arguments), announce_new=True) as opened:
 
         def create() -> str:
             first_id, _ = ensure_first_user()
@@ -72,10 +73,12 @@ def _create(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from api.commands.accounts import get_user, open_accounts
+    from api.commands.accounts import get_user, open_accounts, require_database
     from api.db.accounts import list_keys
 
-    with open_accounts(settings_of(arguments)) as opened:
+    settings = settings_of(arguments)
+    require_database(settings)
+    with open_accounts(settings) as opened:
         owner_id = str(get_user(arguments.user).id) if arguments.user else None
         rows = [row for row in list_keys(opened.vault) if owner_id in (None, row.tenant_id)]
     for row in rows:
@@ -85,10 +88,12 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _delete(arguments: argparse.Namespace) -> int:
-    from api.commands.accounts import get_user, open_accounts
+    from api.commands.accounts import get_user, open_accounts, require_database
     from api.commands.failures import CommandFailed
 
-    with open_accounts(settings_of(arguments)) as opened:
+    settings = settings_of(arguments)
+    require_database(settings)
+    with open_accounts(settings) as opened:
         owner_id = str(get_user(arguments.user).id) if arguments.user else None
 
         def delete() -> None:

@@ -54,7 +54,7 @@ def _create(arguments: argparse.Namespace) -> int:
     if not name:
         raise CommandFailed("--name must not be blank", exit_codes.USAGE)
     password_hash = generate_password_hash(_read_password()) if arguments.password_stdin else None
-    with open_accounts(settings_of(arguments)) as opened:
+    with open_accounts(settings_of(arguments), announce_new=True) as opened:
         try:
             print(opened.transaction(insert_user, email, name, password_hash=password_hash))
         except IntegrityError as error:

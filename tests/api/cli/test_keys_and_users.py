@@ -12,10 +12,12 @@ KEY = re.compile(r"ragflow-[A-Za-z0-9_-]{43}")
 
 
 def test_create_prints_only_the_key_and_makes_what_is_needed(tmp_path: Path) -> None:
-    done = ragd("key", "create", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert KEY.fullmatch(done.stdout.removesuffix("\n"))
     data = tmp_path / "ragd-data"
+    done = ragd("key", "create", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, f"ragd: made a new data folder at {data}\n")
+    assert KEY.fullmatch(done.stdout.removesuffix("\n"))
+    again = ragd("key", "create", cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (0, "")
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
     assert stat.S_IMODE((data / "secret").stat().st_mode) == 0o600
 
@@ -28,6 +30,20 @@ def test_list_masks_keys_unless_told_to_show_them(tmp_path: Path) -> None:
     assert [row[3] for row in rows] == keys
     assert {row[1] for row in rows} == {"admin@ragd.local"}
     assert all(re.fullmatch(r"[0-9a-f]{32}", row[0]) for row in rows)
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("delete", "ragflow-x")])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_no_other_action_makes_a_data_folder(
+    tmp_path: Path, arguments: tuple[str, ...], is_there: bool
+) -> None:
+    data = tmp_path / "ragd-data"
+    if is_there:
+        data.mkdir()
+    done = ragd("key", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert f"{data} is not a data folder of ragd: it holds no database." in done.stderr
+    assert list(tmp_path.rglob("*")) == ([data] if is_there else [])
 
 
 @pytest.mark.parametrize("by_id", [True, False])
@@ -60,6 +76,7 @@ def test_keys_of_a_user(tmp_path: Path) -> None:
 
 
 def test_unknown_user(tmp_path: Path) -> None:
+    ragd("key", "create", cwd=tmp_path)
     done = ragd("key", "create", "--user", "eve@example.org", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
