@@ -53,3 +53,34 @@ def test_a_heading_is_a_sentence_of_its_own() -> None:
         "It is free.",
         "### End",
     ]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Am 3. Mai 2005 wurde die Anlage in Husum eingeweiht.",
+        "Das war im 19. Jahrhundert noch nicht so.",
+        "Sie feierte ihren 80. Geburtstag in Kiel.",
+        "Die Kosten betrugen 1,5 Mio. Euro für die Anlage.",
+        "Das gilt z. B. Hunden und ca. 20 Katzen.",
+        "Siehe Nr. 5 und Abs. 2 sowie Art. 7 der Satzung.",
+        "Der Preis bzw. Die Gebühr steht im Anhang.",
+        "Er kam am 5. über die Grenze.",
+    ],
+)
+def test_german_ordinals_and_abbreviations_end_nothing(sentence: str) -> None:
+    assert split_sentences(f"{sentence} Danach war Ruhe.") == [sentence, "Danach war Ruhe."]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("Die Anlage hat einen Rotor von 80. Die Nabe liegt höher.", 2),
+        ("Sie kostet 1,5 Mio. Die Anlage läuft seit dem Frühjahr.", 2),
+        ("I am 5. Dogs are nice to me.", 2),
+        ("They train their abs. Then they rest.", 2),
+        ("It was built in 2005. Visitors came by bus.", 2),
+    ],
+)
+def test_a_number_may_end_a_sentence(text: str, count: int) -> None:
+    assert len(split_sentences(text)) == count
