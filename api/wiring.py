@@ -6,7 +6,7 @@ The server, `ragd worker` and the commands all start from `open_parts`; only the
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,9 +37,11 @@ from api.sessions.ask import AskService
 from api.sessions.completions import CompletionService
 from api.sessions.service import SessionService
 from api.settings import Settings, SettingsError
+from api.settling import Settler
 from api.storage import open_storage
 from api.storage.protocol import FileStorage
 from api.tenant_models import TenantModels, UsedTokens
+from api.tidying import tidy
 from rag.answering.prompts import BadPrompt, Prompts, open_prompts
 from rag.answering.web_search import WEB_TIMEOUT_S, WebSearch
 from rag.stores.embedded import open_embedded_store
@@ -141,6 +143,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         completions = CompletionService(db, answerer)
         stack.push_async_callback(completions.close)
         locks = DocumentLocks()
+        settler = Settler(db, chunks, locks)
+        await settler.run_all()
+        tidying = asyncio.create_task(tidy(db, parts.storage, purger), name="tidying")
+        stack.push_async_callback(_cancel, tidying)
         executor = await stack.enter_async_context(
             open_executor(
                 settings,
@@ -159,9 +165,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             vault=parts.vault,
             callers=CallerResolver(db, parts.vault, settings.http.rate_limit_per_minute),
             datasets=DatasetService(db, models, purger),
-            documents=DocumentService(settings, db, chunks, parts.storage, purger, parts.queue),
+            documents=DocumentService(settings, db, parts.storage, purger, settler, parts.queue),
             metadata=MetadataService(db),
-            chunks=ChunkService(db, chunks, models, locks),
+            chunks=ChunkService(db, chunks, models, settler),
             retrieval=RetrievalService(db, searcher, default_model, steps),
             chats=ChatService(db, models),
             sessions=SessionService(db),
@@ -173,6 +179,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             executor=executor,
             closing=asyncio.Event(),
         )
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def _open_prompts(settings: Settings) -> Prompts:

@@ -9,18 +9,18 @@ from api.chunks.schemas import ChunkCreate, ChunkListQuery, ChunkUpdate
 from api.clock import now_ms
 from api.db.database import Database
 from api.db.document_replies import document_reply
-from api.db.documents import find_document, set_counts
+from api.db.documents import find_document
 from api.db.models import Dataset, Document
-from api.document_locks import DocumentLocks
 from api.errors import AppError, BadArgument, Code, NotFound, Refused
 from api.permissions import Right, get_dataset
+from api.settling import Settler
 from api.tenant_models import TenantModels
 from rag.chunks import Chunk, Position, chunk_id
 from rag.ingest.chunks import no_vector, title_words
 from rag.ingest.embedding import embed_one, plain_text
 from rag.retrieval.highlight import highlight
 from rag.retrieval.query import parse_question
-from rag.stores.protocol import ChunkStore, StoreCounts
+from rag.stores.protocol import ChunkStore
 from rag.text.tokenizer import words
 from rag.text.tokens import count_tokens
 
@@ -31,11 +31,11 @@ MAX_CONTENT_CHARACTERS = 1_000_000
 class ChunkService:
     """What a caller can do with the chunks of a document."""
 
-    def __init__(self, db: Database, chunks: ChunkStore, models: TenantModels, locks: DocumentLocks) -> None:
+    def __init__(self, db: Database, chunks: ChunkStore, models: TenantModels, settler: Settler) -> None:
         self._db = db
         self._chunks = chunks
         self._models = models
-        self._locks = locks
+        self._settler = settler
 
     async def find(
         self, caller: Caller, dataset_id: str, document_id: str, query: ChunkListQuery
@@ -93,8 +93,8 @@ class ChunkService:
             questions=[question.strip() for question in questions if question.strip()],
             is_available=document.is_enabled,
         )
-        await self._write(dataset, chunk)
-        await self._settle(dataset_id, document_id)
+        await self._complete(dataset, chunk)
+        await self._settler.change(dataset_id, document_id, lambda: self._chunks.upsert([chunk]))
         return {
             "chunk": {
                 "id": chunk.id,
@@ -113,7 +113,12 @@ class ChunkService:
     ) -> None:
         """Change what was sent and embed again. Raises NotFound, Refused, BadArgument, RagError."""
         dataset, _document = await self._db.read(self._get, caller, dataset_id, document_id)
-        chunk = await self._chunks.get(dataset_id, document_id, chunk_id)
+        await self._settler.change(
+            dataset_id, document_id, lambda: self._update(dataset, document_id, chunk_id, changes)
+        )
+
+    async def _update(self, dataset: Dataset, document_id: str, chunk_id: str, changes: ChunkUpdate) -> None:
+        chunk = await self._chunks.get(dataset.id, document_id, chunk_id)
         if chunk is None:
             raise NotFound(f"Can't find this chunk {chunk_id}")
         if changes.content is not None:
@@ -130,8 +135,8 @@ class ChunkService:
             chunk.positions = _positions(changes.positions)
         if changes.available is not None:
             chunk.is_available = _truth(changes.available)
-        await self._write(dataset, chunk)
-        await self._settle(dataset_id, document_id)
+        await self._complete(dataset, chunk)
+        await self._chunks.upsert([chunk])
 
     async def delete(
         self, caller: Caller, dataset_id: str, document_id: str, ids: list[str] | None
@@ -139,8 +144,11 @@ class ChunkService:
         """Delete chunks; None or []: all of the document. Raises NotFound (the existing ones are gone then)."""
         await self._db.read(self._get_for_delete, caller, dataset_id, document_id)
         unique = list(dict.fromkeys(ids or []))
-        deleted = await self._chunks.delete_chunks(dataset_id, document_id, unique or None)
-        await self._settle(dataset_id, document_id)
+        deleted = await self._settler.change(
+            dataset_id,
+            document_id,
+            lambda: self._chunks.delete_chunks(dataset_id, document_id, unique or None),
+        )
         if unique and deleted.chunks != len(unique):
             raise NotFound(f"rm_chunk deleted chunks {deleted.chunks}, expect {len(unique)}")
         if ids and len(unique) < len(ids):
@@ -151,25 +159,14 @@ class ChunkService:
             }
         return None
 
-    async def _write(self, dataset: Dataset, chunk: Chunk) -> None:
+    async def _complete(self, dataset: Dataset, chunk: Chunk) -> None:
+        """Fill in the words and the vector."""
         model = (await self._models.of(dataset.tenant_id)).embedding(dataset.embedding_model)
         chunk.words = words(plain_text(chunk.content))
         chunk.title_words = title_words(chunk.document_name)
         chunk.keyword_words = words(" ".join(chunk.keywords))
         chunk.question_words = words(" ".join(chunk.questions))
         chunk.vector = await embed_one(model, chunk.document_name, chunk.content, chunk.questions)
-        await self._chunks.upsert([chunk])
-
-    async def _settle(self, dataset_id: str, document_id: str) -> None:
-        """Make the rows' counters equal to what the store holds, one writer of a document after the other."""
-        async with self._locks.hold([document_id]):
-            counts = await self._chunks.count(dataset_id, document_id)
-            await self._db.transaction(self._set_counters, dataset_id, document_id, counts)
-
-    def _set_counters(self, dataset_id: str, document_id: str, counts: StoreCounts) -> None:
-        document = find_document(dataset_id, document_id)
-        if document is not None:
-            set_counts(document, counts)
 
     def _get(self, caller: Caller, dataset_id: str, document_id: str) -> tuple[Dataset, Document]:
         dataset = get_dataset(

@@ -42,6 +42,18 @@ def find_foreign_documents(dataset_ids: Collection[str], document_ids: Sequence[
     return [one for one in dict.fromkeys(document_ids) if one not in found]
 
 
+def existing_storage_keys(keys: Sequence[str]) -> set[str]:
+    """Those of the keys that a document has its file under; the last name of a key is the document's id."""
+    document_ids = [key.rpartition("/")[2] for key in keys]
+    found: set[str] = set()
+    for start in range(0, len(document_ids), _IDS_PER_QUERY):
+        some = document_ids[start : start + _IDS_PER_QUERY]
+        found.update(
+            row.storage_key for row in Document.select(Document.storage_key).where(Document.id.in_(some))
+        )
+    return found
+
+
 def start_parse(document: Document) -> str:
     """Queue the document for parsing, over a parse that may be under way; returns the task's id.
 

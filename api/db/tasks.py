@@ -16,6 +16,7 @@ from api.executor.protocol import Lease, Write
 
 PARSE = "parse"
 PURGE = "purge"
+SETTLE = "settle"
 
 QUEUED = "queued"
 LEASED = "leased"
@@ -71,6 +72,12 @@ def _drop(which: str, values: Sequence[Any]) -> None:
             f"UPDATE task SET is_cancelled = ?, update_time = ? WHERE id IN ({_marks(some)})",
             [True, now_ms(), *some],
         )
+
+
+def list_payloads(kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """(id, payload) of every task of the kind, oldest first."""
+    rows = Task.select(Task.id, Task.payload).where(Task.kind == kind).order_by(Task.create_time)
+    return [(row.id, orjson.loads(row.payload)) for row in rows]
 
 
 def delete_task(task_id: str) -> None:

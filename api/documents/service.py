@@ -26,10 +26,9 @@ from api.executor.protocol import TaskQueue
 from api.permissions import Right, get_dataset
 from api.purge import Purge, Purger
 from api.settings import Settings
+from api.settling import Settlement, Settler
 from api.storage.protocol import FileStorage
-from rag.ingest.chunks import title_words
 from rag.retrieval.metadata import normalize_metadata
-from rag.stores.protocol import ChunkStore
 
 MAX_PAGE_SIZE = 1000
 METHODS = (
@@ -69,13 +68,11 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What an update asks of the chunk store once the row is written."""
+    """A written update, and the queued task by which the chunks follow it, if they must."""
 
     reply: dict[str, Any]
-    document: Document
-    is_renamed: bool
-    is_reset: bool
-    is_switched: bool
+    settlement: Settlement | None
+    task_id: str
 
 
 class DocumentService:
@@ -85,16 +82,16 @@ class DocumentService:
         self,
         settings: Settings,
         db: Database,
-        chunks: ChunkStore,
         storage: FileStorage,
         purger: Purger,
+        settler: Settler,
         queue: TaskQueue,
     ) -> None:
         self._settings = settings
         self._db = db
-        self._chunks = chunks
         self._storage = storage
         self._purger = purger
+        self._settler = settler
         self._queue = queue
 
     def upload(self, caller: Caller, dataset_id: str) -> Upload:
@@ -110,16 +107,11 @@ class DocumentService:
     ) -> dict[str, Any]:
         """Change what was sent: all of it or nothing. Raises NotFound, Refused, BadArgument, Conflict.
 
-        The chunks follow the row; sending the same again repeats their part should that have failed.
+        The chunks follow the row.
         """
         change = await self._db.transaction(self._update, caller, dataset_id, document_id, changes)
-        if change.is_reset:
-            await self._chunks.delete_documents(dataset_id, [document_id])
-        if change.is_renamed:
-            name = change.document.name
-            await self._chunks.rename_document(dataset_id, document_id, name, title_words(name))
-        if change.is_switched:
-            await self._chunks.set_available(dataset_id, document_id, is_available=change.document.is_enabled)
+        if change.settlement is not None:
+            await self._settler.run_task(change.task_id, change.settlement)
         return change.reply
 
     async def download(self, caller: Caller, dataset_id: str, document_id: str) -> Download:
@@ -161,13 +153,15 @@ class DocumentService:
     async def stop(self, caller: Caller, dataset_id: str, ids: list[str] | None) -> dict[str, Any] | None:
         """Stop parsing and delete what it wrote. Raises NotFound, Refused, Conflict (nothing to stop)."""
         wanted = sort_out(ids or [], "document")
-        refusal, stopped = await self._db.transaction(self._stop, caller, dataset_id, wanted.unique)
+        refusal, task_id, settlement = await self._db.transaction(
+            self._stop, caller, dataset_id, wanted.unique
+        )
         self._queue.poke()
-        if stopped:
-            await self._chunks.delete_documents(dataset_id, stopped)
+        if settlement.document_ids:
+            await self._settler.run_task(task_id, settlement)
         if refusal is not None:
             raise refusal
-        return partly_done(len(stopped), wanted.duplicates) if wanted.duplicates else None
+        return partly_done(len(settlement.document_ids), wanted.duplicates) if wanted.duplicates else None
 
     def _queue_is_full(self) -> AppError:
         return ServerBusy("Too many documents wait to be parsed, please try again later.")
@@ -227,9 +221,12 @@ class DocumentService:
             document.is_enabled = bool(int(changes.enabled or 0))
         document.update_time = max(now_ms(), document.update_time + 1)
         document.save()
-        return _Change(
-            document_reply(document), document, "name" in sent, is_reset, "enabled" in sent and not is_reset
+        settlement = Settlement(
+            dataset_id, (document_id,), deletes=is_reset, renames="name" in sent, switches="enabled" in sent
         )
+        if not (settlement.deletes or settlement.renames or settlement.switches):
+            return _Change(document_reply(document), None, "")
+        return _Change(document_reply(document), settlement, settlement.insert())
 
     def _rename(self, document: Document, name: str) -> None:
         if len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
@@ -311,20 +308,26 @@ class DocumentService:
             count += 1
         return (NotFound(f"Documents not found: {missing}") if missing else None), count
 
-    def _stop(self, caller: Caller, dataset_id: str, ids: list[str]) -> tuple[AppError | None, list[str]]:
+    def _stop(
+        self, caller: Caller, dataset_id: str, ids: list[str]
+    ) -> tuple[AppError | None, str, Settlement]:
         get_dataset(caller, dataset_id, Right.WORK, NotFound(f"You don't own the dataset {dataset_id}."))
         if not ids:
             raise Refused("`document_ids` is required")
         stopped: list[str] = []
+        refusal: AppError | None = None
         for document_id in ids:
             document = find_document(dataset_id, document_id)
             if document is None:
-                return NotFound(f"You don't own the document {document_id}."), stopped
-            if document.progress == 0 or int(document.progress) == 1:
-                return Conflict("Can't stop parsing document with progress at 0 or 1"), stopped
+                refusal = NotFound(f"You don't own the document {document_id}.")
+            elif document.progress == 0 or int(document.progress) == 1:
+                refusal = Conflict("Can't stop parsing document with progress at 0 or 1")
+            if document is None or refusal is not None:
+                break
             cancel_parse(document)
             stopped.append(document_id)
-        return None, stopped
+        settlement = Settlement(dataset_id, tuple(stopped), deletes=True)
+        return refusal, settlement.insert() if stopped else "", settlement
 
 
 async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -74,6 +74,7 @@ class Upload:
     _problems: list[str] = field(default_factory=list)
     _bad_name: BadArgument | None = None
     _running: set[asyncio.Task[StoredFile]] = field(default_factory=set)
+    _inserting: asyncio.Future[tuple[list[dict[str, Any]], list[_File]]] | None = None
     _is_finished: bool = False
 
     async def __aenter__(self) -> Self:
@@ -86,13 +87,20 @@ class Upload:
     ) -> None:
         """Take back what was stored for rows that were never written."""
         if not self._is_finished:
-            storing = [file.storing for file in self._files]
-            for task in storing:
-                task.cancel()
-            await asyncio.gather(*storing, return_exceptions=True)
-            await self._storage.delete(
-                [storage_key(self._dataset_id, file.document_id) for file in self._files]
-            )
+            await asyncio.shield(self._take_back())
+
+    async def _take_back(self) -> None:
+        lost = self._files
+        if self._inserting is not None:
+            # The client left during the commit, which goes on: whether it succeeds decides about the files.
+            await asyncio.wait([self._inserting])
+            if self._inserting.exception() is None:
+                lost = self._inserting.result()[1]
+        storing = [file.storing for file in lost]
+        for task in storing:
+            task.cancel()
+        await asyncio.gather(*storing, return_exceptions=True)
+        await self._storage.delete([storage_key(self._dataset_id, file.document_id) for file in lost])
 
     async def add(self, filename: str, pieces: AsyncIterator[bytes]) -> None:
         """Store one file; its bytes are read in any case, so that the next part can be. Raises DiskFull.
@@ -141,7 +149,8 @@ class Upload:
         if not self._files and not self._problems:
             raise BadArgument("No file part!")
         await asyncio.gather(*(file.storing for file in self._files))
-        replies, left_out = await self._db.transaction(self._insert)
+        self._inserting = asyncio.ensure_future(self._db.transaction(self._insert))
+        replies, left_out = await asyncio.shield(self._inserting)
         self._is_finished = True
         if left_out:
             await self._storage.delete([storage_key(self._dataset_id, file.document_id) for file in left_out])

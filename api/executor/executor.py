@@ -14,6 +14,7 @@ from api.executor.status import QueueStatus
 from api.executor.supervisor import Supervisor
 from api.purge import Purger
 from api.settings import Settings
+from api.settling import Settler
 from api.storage.protocol import FileStorage
 from api.tenant_models import TenantModels
 from rag.stores.protocol import ChunkStore
@@ -64,6 +65,7 @@ async def open_executor(
         queue=queue,
         storage=storage,
         purger=Purger(db, store, storage),
+        settler=Settler(db, store, locks),
         endings=Endings(settings.executor, db, queue, store, locks),
         models=models,
         worker_count=count,

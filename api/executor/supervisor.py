@@ -32,6 +32,7 @@ from api.executor.runs import (
 from api.executor.status import QueueStatus, WorkerStatus
 from api.purge import Purge, Purger
 from api.settings import Settings
+from api.settling import Settlement, Settler
 from api.storage.protocol import FileStorage
 from api.tenant_models import TenantModels
 from rag.errors import ModelNotFound, RagError
@@ -85,6 +86,7 @@ class Supervisor:
         queue: TaskQueue,
         storage: FileStorage,
         purger: Purger,
+        settler: Settler,
         endings: Endings,
         models: TenantModels | None,
         worker_count: int,
@@ -94,6 +96,7 @@ class Supervisor:
         self._queue = queue
         self._storage = storage
         self._purger = purger
+        self._settler = settler
         self._endings = endings
         self._models = models
         self._forks = ForkServer(settings)
@@ -205,7 +208,7 @@ class Supervisor:
         """Start what can be started, end at once what cannot."""
         parses = []
         for lease in leases:
-            if lease.kind == tasks.PURGE:
+            if lease.kind != tasks.PARSE:
                 self._purges[lease.task_id] = lease
                 self._spawn(self._purge(lease))
             else:
@@ -423,9 +426,12 @@ class Supervisor:
 
     async def _purge(self, lease: Lease) -> None:
         try:
-            await self._purger.run_task(lease.task_id, Purge.from_payload(lease.payload))
+            if lease.kind == tasks.SETTLE:
+                await self._settler.run_task(lease.task_id, Settlement.from_payload(lease.payload))
+            else:
+                await self._purger.run_task(lease.task_id, Purge.from_payload(lease.payload))
         except (RagError, AppError, OSError) as error:
-            log.warning("a deletion is tried again later", extra={"reason": str(error)})
+            log.warning("cleaning up is tried again later", extra={"reason": str(error)})
             delay_s = _PURGE_RETRY_S[min(lease.busy_count, len(_PURGE_RETRY_S) - 1)]
             await patiently(lambda: self._queue.retry(lease, delay_s, lambda: None, is_counted=False))
         finally:

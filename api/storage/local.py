@@ -27,6 +27,8 @@ BATCH_BYTES = 1 << 20
 THREADS = 8
 """More than cores: most of a small upload is waiting for fsync, and the file system joins those."""
 
+KEYS_AT_ONCE = 500
+
 INCOMING = ".incoming"
 """Where files are written; a name that no key can have."""
 
@@ -168,6 +170,18 @@ class LocalStorage:
         folder = self._path(prefix[:-1])
         await self._run(_remove_folder, folder)
 
+    async def list_keys(self, stored_before: float) -> AsyncIterator[list[str]]:
+        """See `FileStorage`."""
+        waiting = [self._folder]
+        while waiting:
+            folder = waiting.pop()
+            found, deeper = await self._run(_list_folder, folder, stored_before)
+            waiting += [path for path in deeper if path != self._incoming]
+            keys = [path.relative_to(self._folder).as_posix() for path in found]
+            keys = [key for key in keys if _KEY.fullmatch(key)]
+            for start in range(0, len(keys), KEYS_AT_ONCE):
+                yield keys[start : start + KEYS_AT_ONCE]
+
     async def health(self) -> str:
         """See `FileStorage`: writes a file and deletes it."""
 
@@ -231,6 +245,19 @@ class LocalStorage:
 def _finish(incoming: _Incoming, rest: list[bytes], target: Path) -> StoredFile:
     incoming.write(rest)
     return incoming.publish(target)
+
+
+def _list_folder(folder: Path, stored_before: float) -> tuple[list[Path], list[Path]]:
+    """Old files and folders in it; what goes meanwhile is left out."""
+    files, folders = [], []
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                elif entry.stat(follow_symlinks=False).st_mtime < stored_before:
+                    files.append(Path(entry.path))
+    return files, folders
 
 
 def _unlink(paths: list[Path]) -> None:

@@ -36,5 +36,8 @@ class FileStorage(Protocol):
     async def delete_prefix(self, prefix: str) -> None:
         """Delete every key that starts with the prefix (`<dataset id>/`)."""
 
+    def list_keys(self, stored_before: float) -> AsyncIterator[list[str]]:
+        """The keys that were stored before this time (seconds since the epoch), some at a time, in any order."""
+
     async def health(self) -> str:
         """Try it; a word for the operator. Raises OSError when it does not work."""

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import re
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ class MemoryStorage:
 
     def __init__(self, capacity: int = 1 << 30) -> None:
         self.files: dict[str, bytes] = {}
+        self.stored_at: dict[str, float] = {}
         self._capacity = capacity
 
     async def put(self, key: str, pieces: AsyncIterator[bytes]) -> StoredFile:
@@ -29,6 +31,7 @@ class MemoryStorage:
             if len(whole) + sum(map(len, self.files.values())) > self._capacity:
                 raise DiskFull
         self.files[key] = bytes(whole)
+        self.stored_at[key] = time.time()
         return StoredFile(len(whole), hashlib.sha256(whole).hexdigest())
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
@@ -53,6 +56,11 @@ class MemoryStorage:
         if not prefix.endswith("/"):
             raise ValueError(f"A prefix must end in a slash, got {prefix!r}")
         self.files = {key: whole for key, whole in self.files.items() if not key.startswith(prefix)}
+
+    async def list_keys(self, stored_before: float) -> AsyncIterator[list[str]]:
+        old = [key for key in self.files if self.stored_at[key] < stored_before]
+        for start in range(0, len(old), 100):
+            yield old[start : start + 100]
 
     async def health(self) -> str:
         return "in memory"

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -44,6 +45,16 @@ class FileStorageSuite:
         await storage.put(KEY, pieces_of(b"old" * 1000))
         await storage.put(KEY, pieces_of(b"new"))
         assert await content(storage, KEY) == b"new"
+
+    async def test_lists_what_is_old_enough(self, storage: FileStorage) -> None:
+        start = time.time() - 1
+        keys = {f"a{n % 3}/b{n}" for n in range(40)} | {"alone", "a/b/c"}
+        for key in keys:
+            await storage.put(key, pieces_of(b"x"))
+        await storage.delete(["a0/b0"])
+        listed = [key async for some in storage.list_keys(time.time() + 1) for key in some]
+        assert sorted(listed) == sorted(keys - {"a0/b0"})
+        assert [key async for some in storage.list_keys(start) for key in some] == []
 
     async def test_unknown_key(self, storage: FileStorage) -> None:
         with pytest.raises(FileNotFoundError):
