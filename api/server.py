@@ -61,8 +61,13 @@ class Application:
 OpenApplication = Callable[[], AbstractAsyncContextManager[Application]]
 
 
-def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code. on_ready: gets the address once requests are answered.
+def serve(
+    settings: Settings, *, on_ready: Callable[[str], None], on_held: Callable[[], None] = lambda: None
+) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code.
+
+    on_ready: gets the address once requests are answered. on_held: called before anything is opened, once
+    no other server can have the data folder; what it raises ends the start.
 
     What keeps it from starting is written to the log: the address is taken, the data folder is in use by
     another server or cannot be written, a setting does not work.
@@ -86,8 +91,14 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
 
     configure_logging(settings.log)
     try:
-        with data_folder(settings.data_dir):
-            return run(open_application, settings.http, on_ready=on_ready)
+        with data_folder(settings.data_dir) as tell_address:
+
+            def ready(address: str) -> None:
+                tell_address(address)
+                on_ready(address)
+
+            on_held()
+            return run(open_application, settings.http, on_ready=ready)
     except CannotStart as error:
         log.error("%s", error)
         return error.exit_code
@@ -97,10 +108,13 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> int:
 
 
 @contextmanager
-def data_folder(folder: Path) -> Iterator[None]:
-    """Hold the data folder for this process. Raises CannotStart when another server has it or it cannot be written."""
+def data_folder(folder: Path) -> Iterator[Callable[[str], None]]:
+    """Hold the data folder for this process; yields what writes its address down for `server_of`.
+
+    Raises CannotStart when another server has it or it cannot be written.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds the secret
         handle = os.open(folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as error:
         raise CannotStart(
@@ -112,17 +126,51 @@ def data_folder(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
+            holder = _holder(handle).process
             raise CannotStart(
                 f"The data folder {folder.absolute()} is in use by another server"
                 f"{f' (process {holder})' if holder else ''}. Stop it, or name another folder with --data.",
                 exit_codes.DATA_FOLDER,
             ) from error
         os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
-        yield
+        process = f"{os.getpid()}\n".encode()
+        os.pwrite(handle, process, 0)
+
+        def tell_address(address: str) -> None:
+            os.pwrite(handle, f"{address}\n".encode(), len(process))
+
+        yield tell_address
     finally:
         os.close(handle)  # gives up the lock
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Who holds a data folder. process: its id; address: where it answers; both "" while unknown."""
+
+    process: str
+    address: str
+
+
+def server_of(folder: Path) -> RunningServer | None:
+    """The server that runs on a data folder, None if none does."""
+    try:
+        handle = os.open(folder / "server.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _holder(handle)
+    else:
+        return None
+    finally:
+        os.close(handle)
+
+
+def _holder(handle: int) -> RunningServer:
+    process, _, address = os.pread(handle, 512, 0).decode("ascii", "replace").partition("\n")
+    return RunningServer(process.strip(), address.strip())
 
 
 def listen_on(host: str, port: int) -> list[socket.socket]:

@@ -6,11 +6,11 @@ from api.commands.probes.folder import (
     probe_files,
     probe_folder,
     probe_secret,
-    server_process,
 )
 from api.commands.probes.models import probe_models
 from api.commands.probes.processes import probe_port, probe_workers
 from api.commands.probes.result import Finding
+from api.server import server_of
 from api.settings import Settings
 
 __all__ = ["probe_all"]
@@ -18,7 +18,7 @@ __all__ = ["probe_all"]
 
 async def probe_all(settings: Settings) -> list[Finding]:
     """Every part, in the order in which a start needs them."""
-    server = server_process(settings)
+    server = server_of(settings.data_dir)
     return [
         probe_folder(settings),
         probe_secret(settings),

@@ -1,7 +1,6 @@
 """Probes of the data folder and what lies in it."""
 
 import asyncio
-import fcntl
 import os
 import shutil
 import sqlite3
@@ -13,28 +12,13 @@ from api.commands.probes.result import Finding, failed, ok, skipped
 from api.data_folder import chunk_folder, database_file, file_folder
 from api.db.database import migration_names
 from api.secrets import load_secret
+from api.server import RunningServer
 from api.settings import Settings, SettingsError
 from rag.errors import RagError
 from rag.stores.embedded import open_embedded_store
 
 LEAST_FREE_BYTES = 1_000_000_000
 NOT_YET = "not there yet; the first start makes it"
-
-
-def server_process(settings: Settings) -> str | None:
-    """Process id of the server that runs on the folder ("?" if unknown), None if none does."""
-    try:
-        handle = os.open(settings.data_dir / "server.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "?"
-    else:
-        return None
-    finally:
-        os.close(handle)
 
 
 def probe_folder(settings: Settings) -> Finding:
@@ -116,7 +100,7 @@ def probe_files(settings: Settings) -> Finding:
     return ok("files", f"{folder} can be written")
 
 
-async def probe_chunks(settings: Settings, server: str | None) -> Finding:
+async def probe_chunks(settings: Settings, server: RunningServer | None) -> Finding:
     """Whether the chunk store opens; its owner's view unless a server owns it."""
     folder: Path = chunk_folder(settings)
     if not await asyncio.to_thread(folder.is_dir):

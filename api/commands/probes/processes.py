@@ -9,13 +9,13 @@ import httpx
 from api.commands.probes.result import Finding, failed, ok
 from api.executor.children import ForkFailed, ForkServer
 from api.executor.executor import worker_count
-from api.server import CannotStart, listen_on
+from api.server import CannotStart, RunningServer, listen_on
 from api.settings import Settings
 
 TIMEOUT_S = 30.0
 
 
-async def probe_port(settings: Settings, server: str | None) -> Finding:
+async def probe_port(settings: Settings, server: RunningServer | None) -> Finding:
     """Whether the port is free; with a running server, whether that answers there."""
     if server is not None:
         return await _probe_server(settings, server)
@@ -27,21 +27,30 @@ async def probe_port(settings: Settings, server: str | None) -> Finding:
     return ok("port", f"{settings.http.port} on {settings.http.host} is free")
 
 
-async def _probe_server(settings: Settings, server: str) -> Finding:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http.host, settings.http.host)
-    url = f"http://[{host}]:{settings.http.port}" if ":" in host else f"http://{host}:{settings.http.port}"
+async def _probe_server(settings: Settings, server: RunningServer) -> Finding:
+    process, url = server.process or "?", server.address or _address_of(settings)
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
             reply = await client.get(f"{url}/v1/system/ping")
     except httpx.HTTPError as error:
         return failed(
             "server",
-            f"process {server} runs on this data folder but does not answer at {url} ({type(error).__name__})",
-            "if it was started with other --host or --port, set them in the settings; else look at its log",
+            f"process {process} runs on this data folder but does not answer at {url} ({type(error).__name__})",
+            "look at its log; it may still be starting or be overloaded",
         )
     if reply.text != "pong":
-        return failed("server", f"{url} is answered by another program", "set the server's own http.port")
-    return ok("server", f"process {server} answers at {url}")
+        return failed(
+            "server",
+            f"{url} is answered by another program",
+            "stop that program, or start the server on another port",
+        )
+    return ok("server", f"process {process} answers at {url}")
+
+
+def _address_of(settings: Settings) -> str:
+    """Where the settings say that it is, for a server that has not written its address down."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http.host, settings.http.host)
+    return f"http://[{host}]:{settings.http.port}" if ":" in host else f"http://{host}:{settings.http.port}"
 
 
 async def probe_workers(settings: Settings) -> Finding:

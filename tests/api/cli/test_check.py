@@ -1,6 +1,7 @@
 """`ragd check`: what works, what does not, and what to do."""
 
 import shutil
+import signal
 import socket
 from pathlib import Path
 
@@ -44,8 +45,13 @@ def test_after_a_start_and_beside_a_running_server(tmp_path: Path) -> None:
         assert row(done.stdout, "server") == f"server ok process {process.pid} answers at {address}"
         assert "skipped" not in done.stdout
         elsewhere = ragd("check", cwd=tmp_path, RAGD_HTTP_PORT="1")
-        assert elsewhere.returncode == 1
-        assert "runs on this data folder but does not answer" in row(elsewhere.stdout, "server")
+        assert elsewhere.returncode == 0, "it looks where the server is and not where the settings say"
+        assert row(elsewhere.stdout, "server") == f"server ok process {process.pid} answers at {address}"
+        process.send_signal(signal.SIGSTOP)
+        hung = ragd("check", cwd=tmp_path)
+        process.send_signal(signal.SIGCONT)
+        assert hung.returncode == 1
+        assert "runs on this data folder but does not answer" in row(hung.stdout, "server")
     done = ragd("check", cwd=tmp_path, RAGD_HTTP_PORT="0")
     assert done.returncode == 0, done.stdout
     assert "skipped" not in done.stdout
