@@ -38,8 +38,13 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = settings_of(
         arguments, http__host=arguments.host, http__port=arguments.port, executor__workers=arguments.workers
     )
-    greet(settings)
-    return start(settings)
+    from api.server import serve
+
+    def on_ready(address: str) -> None:
+        print(f"Address      {address}")
+        print(f"API docs     {address}/docs", flush=True)
+
+    return serve(settings, on_held=lambda: greet(settings), on_ready=on_ready)
 
 
 def greet(settings: "Settings") -> None:
@@ -56,19 +61,8 @@ def greet(settings: "Settings") -> None:
         key = opened.transaction(first_key)
     print(f"Data folder  {settings.data_dir.absolute()}")
     if key is None:
-        print(f"API keys     `ragd key create{data_flag(settings)}` makes one")
+        print(f"API keys     keys exist already; `ragd key create{data_flag(settings)}` makes another")
     else:
         # Printed before the port is tried: should that fail, the key has been seen all the same.
         print(f"API key      {key}")
         print(f"             shown only this once; `ragd key create{data_flag(settings)}` makes more")
-
-
-def start(settings: "Settings") -> int:
-    """Serve until a signal; returns the exit code."""
-    from api.server import serve
-
-    def on_ready(address: str) -> None:
-        print(f"Address      {address}")
-        print(f"API docs     {address}/docs", flush=True)
-
-    return serve(settings, on_ready=on_ready)

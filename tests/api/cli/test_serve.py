@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from tests.api.cli.shell import ragd, ragd_environment
 
@@ -64,7 +65,7 @@ def test_the_first_start_prints_one_key_and_later_ones_how_to_make_more(tmp_path
     with serving(tmp_path) as (printed, address, _):
         text = "\n".join(printed)
         assert not KEY.search(text)
-        assert "API keys     `ragd key create` makes one" in text
+        assert "API keys     keys exist already; `ragd key create` makes another" in text
         assert _datasets(address, key) == 0
 
 
@@ -87,10 +88,18 @@ def test_keys_made_and_deleted_beside_a_running_server(tmp_path: Path) -> None:
 def test_a_second_server_on_the_same_folder(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, address, process):
         second = ragd("serve", "--port", "0", cwd=tmp_path)
-        assert second.returncode == 5
+        assert (second.returncode, second.stdout) == (5, "")
         assert f"is in use by another server (process {process.pid})" in second.stderr
         assert "Traceback" not in second.stderr
         assert httpx.get(f"{address}/v1/system/ping", trust_env=False).text == "pong"
+
+
+@pytest.mark.parametrize("command", [("serve",), ("key", "create"), ("user", "create", "a@b.de")])
+def test_a_data_folder_that_cannot_be_made(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = ragd(*command, "--data", "/proc/ragd", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "Cannot write to the data folder /proc/ragd: No such file or directory" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
