@@ -48,11 +48,17 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def greet(settings: "Settings") -> None:
-    """Make what the first start needs and print its API key; later starts say how to make more."""
+    """Make what the first start needs and print its API key; later starts say how to make more.
+
+    Raises SettingsError where a default model is not configured.
+    """
     from api.commands.accounts import ensure_first_user, open_accounts
+    from api.commands.default_models import check_default_models
     from api.db.accounts import insert_key
+    from api.db.tenant_models import list_enabled_kinds
 
     with open_accounts(settings) as opened:
+        check_default_models(settings, opened.transaction(list_enabled_kinds))
 
         def first_key() -> str | None:
             owner_id, is_new = ensure_first_user()

@@ -19,6 +19,12 @@ def list_models(tenant_id: str) -> list[TenantModel]:
     return list(rows)
 
 
+def list_enabled_kinds() -> frozenset[str]:
+    """The kinds of which any tenant has a model."""
+    rows: Any = TenantModel.select(TenantModel.kind).where(TenantModel.is_enabled).distinct().tuples()
+    return frozenset(kind for (kind,) in rows)
+
+
 def count_models(tenant_id: str) -> int:
     """How many a tenant has."""
     count: int = (

@@ -13,6 +13,10 @@ import httpx
 import psutil
 import pytest
 
+from api.commands.accounts import open_accounts
+from api.commands.default_models import check_default_models
+from api.db.tenant_models import list_enabled_kinds, upsert_model
+from api.settings import SettingsError, load_settings
 from tests.api.cli.shell import ragd, ragd_environment
 
 KEY = re.compile(r"ragflow-[A-Za-z0-9_-]{43}")
@@ -92,6 +96,34 @@ def test_a_second_server_on_the_same_folder(tmp_path: Path) -> None:
         assert f"is in use by another server (process {process.pid})" in second.stderr
         assert "Traceback" not in second.stderr
         assert httpx.get(f"{address}/v1/system/ping", trust_env=False).text == "pong"
+
+
+@pytest.mark.parametrize("kind", ["chat", "embedding"])
+def test_a_default_model_that_is_not_configured(tmp_path: Path, kind: str) -> None:
+    name = f"RAGD_MODELS_DEFAULT_{kind.upper()}"
+    done = ragd("serve", "--port", "0", cwd=tmp_path, timeout_s=20, **{name: "gpt-9@Nowhere"})
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"models.default_{kind}: No {kind} model gpt-9@Nowhere is configured. Name one of: " in done.stderr
+    assert ("builtin-extractive@Builtin" if kind == "chat" else "wordllama-256@Builtin") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_default_model_that_tenants_may_have(caplog: pytest.LogCaptureFixture) -> None:
+    settings = load_settings(environment={}, flags={"models.default_chat": "gpt-9@Nowhere"})
+    check_default_models(settings, frozenset({"chat"}))
+    assert "No chat model gpt-9@Nowhere is configured" in caplog.text
+    with pytest.raises(SettingsError):
+        check_default_models(settings, frozenset({"embedding"}))
+
+
+def test_the_kinds_of_models_that_tenants_have(tmp_path: Path) -> None:
+    settings = load_settings(environment={}, flags={"data_dir": tmp_path / "data"})
+    values = {"is_enabled": True}
+    with open_accounts(settings) as opened:
+        assert opened.transaction(list_enabled_kinds) == frozenset()
+        opened.transaction(upsert_model, "t", "Ollama", "chat", "qwen3", values)
+        opened.transaction(upsert_model, "t", "Ollama", "embedding", "bge", {"is_enabled": False})
+        assert opened.transaction(list_enabled_kinds) == {"chat"}
 
 
 @pytest.mark.parametrize("command", [("serve",), ("key", "create"), ("user", "create", "a@b.de")])
