@@ -9,6 +9,7 @@ from api.commands.options import Commands, add_command, add_data_options, settin
 if TYPE_CHECKING:
     from api.commands.accounts import Accounts
 
+HEADS = ("id", "owner", "created (UTC)", "key")
 UNREADABLE = "(sealed with another secret: it no longer works)"
 
 
@@ -38,7 +39,7 @@ def add_parser(commands: Commands) -> None:
         actions,
         "list",
         _list,
-        help_text="List the API keys: id, owner, time of creation (UTC), key. The key is masked without --show.",
+        help_text="List the API keys, tab-separated under a line of heads. The key is masked without --show.",
         example="ragd key list --show",
     )
     listing.add_argument("--user", metavar="EMAIL", help="only the keys of this user")
@@ -81,6 +82,7 @@ def _list(arguments: argparse.Namespace) -> int:
     with open_accounts(settings) as opened:
         owner_id = str(get_user(arguments.user).id) if arguments.user else None
         rows = [row for row in list_keys(opened.vault) if owner_id in (None, row.tenant_id)]
+    print("\t".join(HEADS))
     for row in rows:
         key = row.key if arguments.show or row.key is None else _masked(row.key)
         print("\t".join((row.id, row.email, _utc(row.create_time), key or UNREADABLE)))

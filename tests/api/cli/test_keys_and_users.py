@@ -26,7 +26,10 @@ def test_list_masks_keys_unless_told_to_show_them(tmp_path: Path) -> None:
     keys = [ragd("key", "create", cwd=tmp_path).stdout.strip() for _ in range(2)]
     masked = ragd("key", "list", cwd=tmp_path).stdout
     assert not any(key in masked for key in keys)
-    rows = [line.split("\t") for line in ragd("key", "list", "--show", cwd=tmp_path).stdout.splitlines()]
+    heads, *rows = [
+        line.split("\t") for line in ragd("key", "list", "--show", cwd=tmp_path).stdout.splitlines()
+    ]
+    assert heads == ["id", "owner", "created (UTC)", "key"]
     assert [row[3] for row in rows] == keys
     assert {row[1] for row in rows} == {"admin@ragd.local"}
     assert all(re.fullmatch(r"[0-9a-f]{32}", row[0]) for row in rows)
@@ -49,9 +52,9 @@ def test_no_other_action_makes_a_data_folder(
 @pytest.mark.parametrize("by_id", [True, False])
 def test_delete(tmp_path: Path, by_id: bool) -> None:
     key = ragd("key", "create", cwd=tmp_path).stdout.strip()
-    row_id = ragd("key", "list", cwd=tmp_path).stdout.split("\t")[0]
+    row_id = ragd("key", "list", cwd=tmp_path).stdout.splitlines()[1].split("\t")[0]
     assert ragd("key", "delete", row_id if by_id else key, cwd=tmp_path).returncode == 0
-    assert ragd("key", "list", cwd=tmp_path).stdout == ""
+    assert ragd("key", "list", cwd=tmp_path).stdout == "id\towner\tcreated (UTC)\tkey\n"
 
 
 def test_delete_is_all_or_nothing_and_shows_no_key(tmp_path: Path) -> None:
@@ -61,7 +64,7 @@ def test_delete_is_all_or_nothing_and_shows_no_key(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "No such API key: ragflow-xxxx…xxxx. Nothing was deleted." in done.stderr
     assert stranger not in done.stderr
-    assert len(ragd("key", "list", cwd=tmp_path).stdout.splitlines()) == 1
+    assert len(ragd("key", "list", cwd=tmp_path).stdout.splitlines()) == 2
 
 
 def test_keys_of_a_user(tmp_path: Path) -> None:
@@ -71,7 +74,7 @@ def test_keys_of_a_user(tmp_path: Path) -> None:
     ragd("user", "create", "bob@example.org", cwd=tmp_path)
     ragd("key", "create", "--user", "bob@example.org", cwd=tmp_path)
     listed = ragd("key", "list", "--show", "--user", "ada@example.org", cwd=tmp_path).stdout
-    assert [line.split("\t")[1::2] for line in listed.splitlines()] == [["ada@example.org", key]]
+    assert [line.split("\t")[1::2] for line in listed.splitlines()[1:]] == [["ada@example.org", key]]
     assert ragd("key", "delete", key, "--user", "bob@example.org", cwd=tmp_path).returncode == 1
 
 
