@@ -30,6 +30,9 @@ Send = Callable[[Any], Awaitable[None]]
 CLIENT_LEFT = 499
 """Status in log and figures of a request whose client left before the reply."""
 
+STREAM_ENDS = (b"data: [DONE]\n\n", b'"data":true}\n\n')
+"""With what the streams of both families end; clients leave on reading it, which is no cut reply."""
+
 _GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -138,6 +141,7 @@ class HttpConnection(ASGIHTTPConnection):
         self._info = RequestInfo(self._request_id())
         current_request.set(self._info)
         self._status = CLIENT_LEFT
+        self._is_whole = False
         extensions: dict[str, Any] = self.scope.get("extensions") or {}
         self._peer: Connection | None = extensions.get("ragd.connection")
         request: Any = self._create_request_from_scope(send)
@@ -192,12 +196,14 @@ class HttpConnection(ASGIHTTPConnection):
                 async for piece in pieces:
                     data = piece.encode() if isinstance(piece, str) else piece
                     await send({"type": "http.response.body", "body": data, "more_body": True})
+                    self._is_whole = data.endswith(STREAM_ENDS)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _reply_to_cancelled(self, send: Send) -> None:
         is_lost = self._peer is None or self._peer.is_lost()
         if is_lost:
-            self._status = CLIENT_LEFT
+            if not self._is_whole:
+                self._status = CLIENT_LEFT
             return
         if self._status != CLIENT_LEFT:  # the reply was under way
             raise ConnectionAbortedError("the server went down before the reply was sent")

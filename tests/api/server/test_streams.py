@@ -4,6 +4,7 @@ import json
 import time
 
 import httpx
+import pytest
 
 from tests.api.server.wire import connect, wait_for
 from tests.live import LiveServer
@@ -51,6 +52,21 @@ def test_a_client_that_leaves_ends_a_request_without_a_stream(tiny: LiveServer) 
         time.sleep(0.1)
     wait_for(lambda: "asleep" in ended(tiny), 2)
     wait_for(lambda: "GET /sleep/asleep status=499" in tiny.log)
+
+
+@pytest.mark.parametrize(("end", "last"), [("openai", "data: [DONE]"), ("session", '"data":true}')])
+def test_a_client_that_leaves_after_the_end_got_its_reply(tiny: LiveServer, end: str, last: str) -> None:
+    path = f"/stream/whole-{end}?count=1&wait=0&linger=30&end={end}"
+    with httpx.stream("GET", tiny.url + path) as reply:
+        assert any(line.endswith(last) for line in reply.iter_lines())
+    wait_for(lambda: f"GET /stream/whole-{end} status=" in tiny.log)
+    assert f"GET /stream/whole-{end} status=200" in tiny.log
+
+
+def test_a_client_that_leaves_before_the_end_is_told_apart(tiny: LiveServer) -> None:
+    with httpx.stream("GET", tiny.url + "/stream/cut?wait=30") as reply:
+        assert next(reply.iter_lines()).startswith("data: ")
+    wait_for(lambda: "GET /stream/cut status=499" in tiny.log)
 
 
 def test_a_client_that_leaves_with_requests_in_its_pipeline(tiny: LiveServer) -> None:

@@ -47,7 +47,8 @@ def create_tiny_app(settings: Settings, storage: LocalStorage, closing: asyncio.
             for number in range(count):
                 yield {"n": number, "text": "a\u2028b\u2029c\u0085d"}
                 await asyncio.sleep(wait_s)
-            yield b"[DONE]"
+            yield b"[DONE]" if request.args.get("end") != "session" else {"code": 0, "data": True}
+            await asyncio.sleep(float(request.args.get("linger", 0)))
         finally:
             ended.append(name)
             (settings.data_dir / f"ended-{name}").touch()
