@@ -1,6 +1,7 @@
 """`ragd try`: a question about files, answered by a throw-away server through the HTTP API."""
 
 import argparse
+import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api import exit_codes
+from api.commands.default_models import check_default_models
 from api.commands.failures import CommandFailed
 from api.commands.options import Commands, add_command, add_config_option, settings_of
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 POLL_S = 0.05
 PROVIDER = "try"
-ERROR = "**ERROR**"
+ERROR = "**ERROR**: "
+LINE_START = re.compile(r"^(?:\d\d:\d\d:\d\d )?(?:Page\([^)]*\): )?(?:\[ERROR\])?")
+"""What stands before the text in a line of `progress_msg`: for a log, not for a terminal."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -32,7 +36,8 @@ def add_parser(commands: Commands) -> None:
         "try",
         _run,
         help_text="Ask a question about files. Starts a server on a throw-away folder and a free port, uploads "
-        "and parses the files through its HTTP API, prints the answer with its sources, and leaves nothing behind.",
+        "and parses the files through its HTTP API, prints the answer with its sources, and leaves nothing behind. "
+        "The exit code is 1 also if only some of the files could be read; the others are asked all the same.",
         example='ragd try manual.pdf notes.docx "How do I reset the pump?"',
     )
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="what the question is about")
@@ -52,6 +57,7 @@ def add_parser(commands: Commands) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     check_arguments(arguments.files, arguments.question)
     flags = server_flags(settings_of(arguments), arguments.model, arguments.base_url, arguments.api_key)
+    check_default_models(settings_of(arguments, **_model_flags(flags)))
 
     import httpx
     from rich.console import Console
@@ -136,6 +142,10 @@ def server_flags(
     return flags
 
 
+def _model_flags(flags: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in flags.items() if name.startswith("models.")}
+
+
 @contextmanager
 def _interrupted_by_sigterm() -> Iterator[None]:
     """SIGTERM ends the command as Ctrl-C does: cleaning up."""
@@ -156,13 +166,12 @@ def _walk(walk: "Walk", files: Sequence[Path], question: str, console: "Console"
     walk.create_dataset()
     failures = _upload_and_parse(walk, files, console)
     for name, message in failures:
-        console.print(
-            f"{clean(name)}: {clean(message)}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        text = clean(f"{name}: {message.removeprefix(f'{name}: ')}")
+        console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
     if len(failures) == len(files):
         raise CommandFailed("None of the files could be read, so there is nothing to ask.")
-    is_answered = _answer(walk, question)
-    return exit_codes.OK if is_answered and not failures else exit_codes.FAILED
+    _answer(walk, question)
+    return exit_codes.FAILED if failures else exit_codes.OK
 
 
 def _upload_and_parse(walk: "Walk", files: Sequence[Path], console: "Console") -> list[tuple[str, str]]:
@@ -203,6 +212,8 @@ def _watch(
     walk: "Walk", bars: "dict[str, tuple[TaskID, Path]]", progress: "Progress"
 ) -> list[tuple[str, str]]:
     """Follow the documents until each has ended; returns (file name, message) of those that failed."""
+    from api.commands.trial.output import counted
+
     failures: list[tuple[str, str]] = []
     left = dict(bars)
     while left:
@@ -214,7 +225,7 @@ def _watch(
                 progress.update(bar, phase="failed")
                 del left[document_id]
             elif state.run == "DONE":
-                progress.update(bar, completed=1.0, phase=f"{state.chunk_count} chunks")
+                progress.update(bar, completed=1.0, phase=counted(state.chunk_count, "chunk"))
                 del left[document_id]
             elif state.progress > 0:
                 progress.update(bar, completed=state.progress, phase="parsing")
@@ -226,21 +237,29 @@ def _watch(
 def _last_message(messages: str) -> str:
     """The last line of a document's progress messages, which says why it failed."""
     lines = [line for line in messages.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "parsing failed"
+    return (LINE_START.sub("", lines[-1].strip()) if lines else "") or "parsing failed"
 
 
-def _answer(walk: "Walk", question: str) -> bool:
-    """Print the answer as it comes, then its sources, on standard output. False if the model failed."""
+def _answer(walk: "Walk", question: str) -> None:
+    """Print the answer as it comes, then its sources, on standard output.
+
+    Raises CommandFailed if the model failed, which the API tells within the stream.
+    """
     from rich.console import Console
 
-    from api.commands.trial.output import Numbered, show_sources
+    from api.commands.trial.output import Numbered, clean, show_sources
     from api.commands.trial.walk import Answer
 
     answer, numbered = Answer(), Numbered()
+    failure = ""
     for piece in walk.ask(question, answer):
-        print(numbered.feed(piece), end="", flush=True)
-    print(numbered.rest(), flush=True)
-    if ERROR in answer.text:  # how the API tells, within the stream, that a model failed
-        return False
+        if failure or piece.startswith(ERROR):
+            failure += piece
+        else:
+            print(numbered.feed(piece), end="", flush=True)
+    shown = numbered.rest()
+    if not failure or answer.text != failure:
+        print(shown, flush=True)
+    if failure:
+        raise CommandFailed(f"The model failed: {clean(failure.removeprefix(ERROR))}")
     show_sources(Console(), answer.chunks, answer.cited_text)
-    return True
