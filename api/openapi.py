@@ -218,7 +218,7 @@ def describe_api(app: Quart, version: str) -> dict[str, Any]:
         operations.append(op)
         described = _describe(path, op, doc)
         words = [part.strip("{}") for part in path.split("/") if part and part not in ("api", "v1")]
-        described["operationId"] = "_".join([method.lower(), *words])
+        described["operationId"] = "_".join([method.lower(), *(words or ["root"])])
         paths.setdefault(path, {})[method.lower()] = described
     return {
         "openapi": "3.1.0",

@@ -21,6 +21,13 @@ blueprint = Blueprint("system", __name__)
 TAG = "system"
 
 
+@blueprint.get("/")
+@operation("Go to the documentation", tag=TAG, auth=False, produces="text/html", status=302)
+async def root() -> Response:
+    """Redirects to `/docs`; relative, since a proxy may put a prefix before it."""
+    return Response("", 302, content_type="text/html; charset=utf-8", headers={"Location": "docs"})
+
+
 @blueprint.get("/v1/system/ping")
 @operation("Answer `pong`", tag=TAG, auth=False, produces="text/html")
 async def ping() -> Response:

@@ -69,7 +69,7 @@ def values(ids: dict[str, str]) -> dict[str, Any]:
 
 def own_id(path: str, ids: dict[str, str]) -> str:
     """The id that `id` and `ids` mean at this path: of the last kind of thing that it names."""
-    kind = [part for part in path.split("/") if part and not part.startswith("{")][-1]
+    kind = ["", *(part for part in path.split("/") if part and not part.startswith("{"))][-1]
     return ids.get({"datasets": "dataset_id", "documents": "document_id", "chats": "chat_id",
                     "sessions": "session_id", "chunks": "chunk_id"}.get(kind, ""), "")  # fmt: skip
 

@@ -245,3 +245,10 @@ def test_node_reads_the_start_script(live_server: LiveServer, tmp_path: Path) ->
     except FileNotFoundError:
         pytest.skip("node is not installed")
     assert json.loads(done.stdout)["url"] == "openapi.json?version=3.0"
+
+
+def test_the_root_leads_to_the_documentation(live_server: LiveServer) -> None:
+    reply = httpx.get(live_server.url)
+    assert (reply.status_code, reply.headers["location"]) == (302, "docs")
+    followed = httpx.get(live_server.url, follow_redirects=True)
+    assert (followed.status_code, followed.url.path) == (200, "/docs")
