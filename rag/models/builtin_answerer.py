@@ -19,13 +19,20 @@ CONTEXT_TOKENS = 32_768
 _MOST_SENTENCES = 5
 # A sentence far below the best one is not about the question: leaving it out shortens more than it loses.
 _NEAR_BEST = 0.75
+# The same of the part of the score that the sentence has by itself: all sentences of a passage share the rest.
+_NEAR_BEST_OWN = 0.65
+_NEAR_BEST_OWN_CJK = 0.8
 # Characters of a reply with its citations; a Chinese character says about as much as four Latin ones.
 _REPLY_CHARACTERS = 700
 _REPLY_CHARACTERS_CJK = 175
 _CITATION_CHARACTERS = 8
 # Below these the best sentence says that the passages do not answer the question (docs/decisions/0031).
-_LOWEST_SCORE = 0.787
-_LOWEST_SCORE_CJK = 1.083
+_LOWEST_SCORE = 0.809
+_LOWEST_SCORE_CJK = 1.087
+# A sentence that holds (nearly) every content word of the question may score that much less.
+_WHOLLY_HELD = 0.9
+_HELD_RELIEF = 0.25
+_HELD_RELIEF_CJK = 0.1
 _CJK = frozenset({"zh", "ja", "ko"})
 
 _FINAL_PUNCTUATION = re.compile(r"[\s.。!！?？…”\"’')）\]]*\Z")
@@ -118,8 +125,12 @@ class BuiltinAnswerer:
             return _cut([nothing_given], limit)
         context = _context(question, request.messages)
         scored = score_sentences(question, request.passages, self._embedding, context)
-        lowest = _LOWEST_SCORE_CJK if language in _CJK else _LOWEST_SCORE
-        if not scored or max(sentence.score for sentence in scored) < lowest:
+        is_cjk = language in _CJK
+        # Code is quoted only where no sentence answers.
+        prose = [sentence for sentence in scored if not sentence.quotable.is_code]
+        if _answers(prose, is_cjk=is_cjk):
+            scored = prose
+        elif not _answers(scored, is_cjk=is_cjk):
             return _cut([nothing_found], limit)
         return _cut(_arrange(_choose(scored, limit), is_citing=request.is_citing), limit)
 
@@ -136,18 +147,34 @@ class BuiltinAnswerer:
             return self._executor
 
 
+def _answers(scored: Sequence[ScoredSentence], *, is_cjk: bool) -> bool:
+    lowest = _LOWEST_SCORE_CJK if is_cjk else _LOWEST_SCORE
+    relief = _HELD_RELIEF_CJK if is_cjk else _HELD_RELIEF
+    return any(
+        sentence.score >= lowest - (relief if sentence.held_share >= _WHOLLY_HELD else 0)
+        for sentence in scored
+    )
+
+
 def _choose(scored: Sequence[ScoredSentence], token_limit: int | None) -> list[ScoredSentence]:
-    """The best sentences within the reply's length; the best one in any case. A text is quoted once."""
+    """The best sentences within the reply's length; the best one in any case. A text is quoted once.
+
+    A further sentence holds a content word of the question and is not far below the best one.
+    """
     ranked = sorted(scored, key=lambda sentence: -sentence.score)
-    is_cjk = detect(ranked[0].quotable.text) in _CJK
+    best = ranked[0]
+    is_cjk = detect(best.quotable.text) in _CJK
+    lowest_own = (_NEAR_BEST_OWN_CJK if is_cjk else _NEAR_BEST_OWN) * best.own_score
     room = _REPLY_CHARACTERS_CJK if is_cjk else _REPLY_CHARACTERS
     tokens_left = token_limit
     chosen: list[ScoredSentence] = []
     seen: set[str] = set()
     for sentence in ranked:
         text = sentence.quotable.text
-        if sentence.score < _NEAR_BEST * ranked[0].score:
+        if sentence.score < _NEAR_BEST * best.score:
             break
+        if sentence is not best and (sentence.held_share == 0 or sentence.own_score < lowest_own):
+            continue
         if text in seen:
             continue
         size = len(text) + _CITATION_CHARACTERS

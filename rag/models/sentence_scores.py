@@ -23,6 +23,8 @@ _COSINE_SHARE = 0.3
 _PASSAGE_SHARE = 0.8
 # A word of the passage's title is taken as said in each of its sentences, nearly.
 _TITLE_SHARE = 0.9
+# The cosine from which a word of the sentence says the question's word: itself, its plural, its past.
+_NEARLY_HELD = 0.6
 _CONTEXT_WEIGHT = 0.4
 _MOST_SENTENCES = 1_500
 _MOST_QUESTION_WORDS = 60
@@ -31,11 +33,17 @@ _MOST_PASSAGE_CHARACTERS = 40_000
 
 @dataclass(frozen=True, slots=True)
 class ScoredSentence:
-    """passage: its citation number. score: higher is better, about 0.4 to 1.6."""
+    """passage: its citation number. score: higher is better, about 0.4 to 1.6.
+
+    own_score: the part of the score that is not the passage's. held_share: how much of the question's
+    content words, by weight, the sentence itself holds or nearly holds, 0 to 1.
+    """
 
     quotable: Quotable
     passage: int
     score: float
+    own_score: float
+    held_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +82,18 @@ def score_sentences(
     title_terms = [{term for token in tokens(passage.title) for term in token.terms} for passage in passages]
     in_title = np.array([[_share(word.terms, terms) for word in words] for terms in title_terms])
     numbers = np.array([number for number, _ in places])
-    coverage = np.maximum(held, _TITLE_SHARE * in_title[numbers]) @ _weights(words, token_lists, embedding)
+    weights = _weights(words, token_lists, embedding)
+    coverage = np.maximum(held, _TITLE_SHARE * in_title[numbers]) @ weights
+    held_shares = (held >= _NEARLY_HELD) @ weights
     query = question if not context else f"{question} {context}"
     vectors = embedding.embed_now([query, *texts]).vectors
     cosines = vectors[1:] @ vectors[0]
     similarities = np.array([min(1.0, max(0.0, passage.similarity)) for passage in passages])[numbers]
-    scores = _COVERAGE_SHARE * coverage + _COSINE_SHARE * cosines + _PASSAGE_SHARE * similarities
+    own_scores = _COVERAGE_SHARE * coverage + _COSINE_SHARE * cosines
+    scores = own_scores + _PASSAGE_SHARE * similarities
+    figures = zip(scores.tolist(), own_scores.tolist(), held_shares.tolist(), strict=True)
     return [
-        ScoredSentence(piece, number, float(score))
-        for (number, piece), score in zip(places, scores, strict=True)
+        ScoredSentence(piece, number, *three) for (number, piece), three in zip(places, figures, strict=True)
     ]
 
 
@@ -106,7 +117,10 @@ def _share(terms: frozenset[str], held: set[str]) -> float:
 def _held_words(
     words: Sequence[_Word], token_lists: Sequence[Sequence[Token]], embedding: BuiltinEmbedding
 ) -> FloatArray:
-    """(sentences, words), 0..1: the cosine of each word with the sentence's nearest content word."""
+    """(sentences, words), 0..1: the cosine of each word with the sentence's nearest content word.
+
+    1 where the terms are the same: word vectors tell "Cars" from "cars".
+    """
     columns: dict[str, int] = {}
     rows: list[list[int]] = []
     language = detect(" ".join(word.text for word in words))
@@ -121,6 +135,9 @@ def _held_words(
     for index, row in enumerate(rows):
         if row:
             held[index] = cosines[:, row].max(axis=1)
+    for index, found in enumerate(token_lists):
+        terms = {term for token in found for term in token.terms}
+        held[index, [word.terms <= terms for word in words]] = 1
     return held
 
 

@@ -143,6 +143,47 @@ async def test_max_tokens_bounds_the_reply(model: BuiltinAnswerer) -> None:
     assert short == "The warranty of the Aurora pump lasts thirty days [ID:0]."
 
 
+STAFF = (
+    "name：Alice Brown; role：Engineer; city：Berlin\nname：Bao Chen; role：Designer; city：Shanghai\n"
+    "name：Carla Díaz; role：Manager; city：Madrid"
+)
+
+
+async def test_one_record_is_quoted_whole(model: BuiltinAnswerer) -> None:
+    text = await reply(model, "Who is the manager in Madrid?", ChatPassage(STAFF, "staff.csv", 0.74))
+    assert text == "name：Carla Díaz; role：Manager; city：Madrid [ID:0]"
+
+
+async def test_sentences_about_something_else_are_left_out(model: BuiltinAnswerer) -> None:
+    island = ChatPassage(
+        "Cars are not allowed on the island.\n\nDogs must be kept on a lead.", "cars.txt", 0.73
+    )
+    assert await reply(model, "What about cars?", island) == "Cars are not allowed on the island [ID:0]."
+    teahouse = ChatPassage(
+        "春节期间从除夕到正月初三休息四天。普洱茶不能放进冰箱，需要放在通风、干燥、没有异味的房间里。"
+        "包间的最低消费为三百元，押金为一百元，离开时退还。",
+        "茶馆.txt",
+        0.85,
+    )
+    text = await reply(model, "包间押金多少钱？", teahouse)
+    assert text == "包间的最低消费为三百元，押金为一百元，离开时退还 [ID:0]。"
+
+
+async def test_a_sentence_with_every_word_of_the_question_is_no_refusal(model: BuiltinAnswerer) -> None:
+    island = ChatPassage("Cars are not allowed on the island. Dogs must be kept on a lead.", "cars.txt", 0.3)
+    assert await reply(model, "What about cars?", island) == "Cars are not allowed on the island [ID:0]."
+    assert "found no passage" in await reply(model, "What about rockets?", island)
+
+
+async def test_code_is_quoted_only_where_no_sentence_answers(model: BuiltinAnswerer) -> None:
+    code = "```sh\ndeploy --previous release\n```\n"
+    question = "How do I deploy the previous release?"
+    both = ChatPassage(f"{code}To deploy the previous release, ask Mia.", "notes.md", 0.8)
+    assert await reply(model, question, both) == "To deploy the previous release, ask Mia [ID:0]."
+    alone = ChatPassage(f"{code}Lunch is at noon.", "notes.md", 0.6)
+    assert await reply(model, question, alone) == "deploy --previous release [ID:0]"
+
+
 async def test_nothing_is_quoted_twice(model: BuiltinAnswerer) -> None:
     text = await reply(model, "How long does the warranty of the Aurora pump last?", HANDBOOK, HANDBOOK)
     assert text.count("thirty days") == 1
