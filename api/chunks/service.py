@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from api.auth import Caller
@@ -11,7 +12,7 @@ from api.db.database import Database
 from api.db.document_replies import document_reply
 from api.db.documents import find_document
 from api.db.models import Dataset, Document
-from api.errors import AppError, BadArgument, Code, NotFound, Refused
+from api.errors import AppError, BadArgument, Code, Conflict, NotFound, Refused
 from api.permissions import Right, get_dataset
 from api.settling import Settler
 from api.tenant_models import TenantModels
@@ -26,6 +27,7 @@ from rag.text.tokens import count_tokens
 
 MAX_PAGE_SIZE = 1024
 MAX_CONTENT_CHARACTERS = 1_000_000
+UPDATE_TRIES = 5
 
 
 class ChunkService:
@@ -94,7 +96,7 @@ class ChunkService:
             is_available=document.is_enabled,
         )
         await self._complete(dataset, chunk)
-        await self._settler.change(dataset_id, document_id, lambda: self._chunks.upsert([chunk]))
+        await self._settler.change(dataset_id, document_id, lambda: self._insert(chunk))
         return {
             "chunk": {
                 "id": chunk.id,
@@ -113,30 +115,14 @@ class ChunkService:
     ) -> None:
         """Change what was sent and embed again. Raises NotFound, Refused, BadArgument, RagError."""
         dataset, _document = await self._db.read(self._get, caller, dataset_id, document_id)
-        await self._settler.change(
-            dataset_id, document_id, lambda: self._update(dataset, document_id, chunk_id, changes)
-        )
-
-    async def _update(self, dataset: Dataset, document_id: str, chunk_id: str, changes: ChunkUpdate) -> None:
-        chunk = await self._chunks.get(dataset.id, document_id, chunk_id)
-        if chunk is None:
-            raise NotFound(f"Can't find this chunk {chunk_id}")
-        if changes.content is not None:
-            chunk.content = _checked_content(changes.content)
-            chunk.token_count = count_tokens(chunk.content)
-        if changes.important_keywords is not None:
-            chunk.keywords = _texts(
-                changes.important_keywords, Refused("`important_keywords` should be a list")
-            )
-        if changes.questions is not None:
-            questions = _texts(changes.questions, Refused("`questions` should be a list"))
-            chunk.questions = [question.strip() for question in questions if question.strip()]
-        if changes.positions is not None:
-            chunk.positions = _positions(changes.positions)
-        if changes.available is not None:
-            chunk.is_available = _truth(changes.available)
-        await self._complete(dataset, chunk)
-        await self._chunks.upsert([chunk])
+        for _ in range(UPDATE_TRIES):
+            before = await self._get_chunk(dataset_id, document_id, chunk_id)
+            after = _changed(before, changes)
+            await self._complete(dataset, after)  # before the lock is taken: a model may be slow
+            replacing = partial(self._replace, before, after)
+            if await self._settler.change(dataset_id, document_id, replacing):
+                return
+        raise Conflict("Others are changing this chunk. Please try again shortly.")
 
     async def delete(
         self, caller: Caller, dataset_id: str, document_id: str, ids: list[str] | None
@@ -158,6 +144,27 @@ class ChunkService:
                 "errors": [f"Duplicate chunk ids: {one}" for one in twice],
             }
         return None
+
+    async def _get_chunk(self, dataset_id: str, document_id: str, chunk_id: str) -> Chunk:
+        chunk = await self._chunks.get(dataset_id, document_id, chunk_id)
+        if chunk is None:
+            raise NotFound(f"Can't find this chunk {chunk_id}")
+        return chunk
+
+    async def _insert(self, chunk: Chunk) -> None:
+        document = await self._db.read(find_document, chunk.dataset_id, chunk.document_id)
+        if document is not None:  # it may have been renamed or switched since
+            chunk.document_name, chunk.is_available = document.name, document.is_enabled
+            chunk.title_words = title_words(document.name)
+        await self._chunks.upsert([chunk])
+
+    async def _replace(self, before: Chunk, after: Chunk) -> bool:
+        """Write the changed chunk, unless it is not any more what the change was made of."""
+        now = await self._get_chunk(before.dataset_id, before.document_id, before.id)
+        if _content_of(now) != _content_of(before):
+            return False
+        await self._chunks.upsert([after])
+        return True
 
     async def _complete(self, dataset: Dataset, chunk: Chunk) -> None:
         """Fill in the words and the vector."""
@@ -197,6 +204,31 @@ def chunk_reply(chunk: Chunk) -> dict[str, Any]:
         "available": chunk.is_available,
         "positions": chunk.positions,
     }
+
+
+def _changed(chunk: Chunk, changes: ChunkUpdate) -> Chunk:
+    """The chunk with what was sent. Raises BadArgument, Refused."""
+    chunk = replace(chunk)
+    if changes.content is not None:
+        chunk.content = _checked_content(changes.content)
+        chunk.token_count = count_tokens(chunk.content)
+    if changes.important_keywords is not None:
+        chunk.keywords = _texts(changes.important_keywords, Refused("`important_keywords` should be a list"))
+    if changes.questions is not None:
+        questions = _texts(changes.questions, Refused("`questions` should be a list"))
+        chunk.questions = [question.strip() for question in questions if question.strip()]
+    if changes.positions is not None:
+        chunk.positions = _positions(changes.positions)
+    if changes.available is not None:
+        chunk.is_available = _truth(changes.available)
+    return chunk
+
+
+def _content_of(chunk: Chunk) -> tuple[Any, ...]:
+    """What changes of others would show in."""
+    return (
+        chunk.content, chunk.keywords, chunk.questions, chunk.positions, chunk.is_available, chunk.document_name,
+    )  # fmt: skip
 
 
 def _checked_content(content: str | None) -> str:

@@ -133,6 +133,14 @@ class RowState:
     is_enabled: bool
 
 
+def row_states(document_ids: Sequence[str]) -> dict[str, RowState]:
+    """By document id, of those that are there."""
+    rows = Document.select(Document.id, Document.name, Document.is_enabled).where(
+        Document.id.in_(document_ids)
+    )
+    return {row.id: RowState(row.name, row.is_enabled) for row in rows}
+
+
 def finish_parse(job: ParseJob, counts: StoreCounts, message: str) -> RowState | None:
     """DONE, with counters equal to what the index holds; None when the row is gone."""
     rows = execute(

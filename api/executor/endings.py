@@ -12,7 +12,16 @@ from typing import Any
 
 from api.db import documents, tasks
 from api.db.database import Database
-from api.db.documents import CANCEL, UNSTART, RowState, fail_parse, finish_parse, retry_parse
+from api.db.documents import (
+    CANCEL,
+    UNSTART,
+    ParseJob,
+    RowState,
+    fail_parse,
+    finish_parse,
+    retry_parse,
+    row_states,
+)
 from api.db.models import Document
 from api.db.tenant_models import add_used_tokens
 from api.document_locks import DocumentLocks
@@ -60,7 +69,12 @@ class Endings:
         held = [run for run in runs if run.lease.task_id not in lost]
         async with self._locks.hold(run.job.document_id for run in held):
             start = time.perf_counter()
-            outcomes = await asyncio.gather(*(self._publish_one(run) for run in held))
+            # Changes of a row that come after this follow once the lock is free (api.settling).
+            ids = [run.job.document_id for run in held]
+            states = await patiently(lambda: self._db.read(row_states, ids))
+            outcomes = await asyncio.gather(
+                *(self._publish_one(run, states.get(run.job.document_id)) for run in held)
+            )
             publishing_s = time.perf_counter() - start
             writes = []
             for run, outcome in zip(held, outcomes, strict=True):
@@ -81,12 +95,14 @@ class Endings:
             else:
                 await self.put_off(run, str(outcome), None)
 
-    async def _publish_one(self, run: Run) -> StoreCounts | Exception:
+    async def _publish_one(self, run: Run, state: RowState | None) -> StoreCounts | Exception:
         job = run.job
         try:
             counts = await patiently(
                 lambda: self._store.publish(run.lease.run_id, job.dataset_id, job.document_id)
             )
+            if state is not None:
+                await self._follow(job, state)
         except RagError as error:
             return error
         if counts.chunks != run.result["chunks"]:
@@ -94,29 +110,27 @@ class Endings:
             return StoreError(f"{run.result['chunks']} chunks were written, {counts.chunks} are there.")
         return counts
 
+    async def _follow(self, job: ParseJob, state: RowState) -> None:
+        """Give the chunks what happened to the row since the parse began."""
+        if state.name != job.name:
+            words = title_words(state.name)
+            await patiently(
+                lambda: self._store.rename_document(job.dataset_id, job.document_id, state.name, words)
+            )
+        if state.is_enabled != job.is_enabled:
+            await patiently(
+                lambda: self._store.set_available(
+                    job.dataset_id, job.document_id, is_available=state.is_enabled
+                )
+            )
+
     async def _settle(self, run: Run, results: dict[str, Any]) -> None:
-        """Follow what happened to the row while the chunks became visible."""
-        state = results.get(run.lease.task_id)
-        if not isinstance(state, RowState):
+        """Count the run, or clean up if its row went while its chunks became visible."""
+        if not isinstance(results.get(run.lease.task_id), RowState):
             await self.clean_up(run.lease, was_published=True)
             return
         self.tally.done += 1
-        job = run.job
         await self._count_tokens(run)
-        try:
-            if state.name != job.name:
-                words = title_words(state.name)
-                await patiently(
-                    lambda: self._store.rename_document(job.dataset_id, job.document_id, state.name, words)
-                )
-            if state.is_enabled != job.is_enabled:
-                await patiently(
-                    lambda: self._store.set_available(
-                        job.dataset_id, job.document_id, is_available=state.is_enabled
-                    )
-                )
-        except StoreError:
-            log.exception("chunks could not follow their document", extra={"document_id": job.document_id})
 
     async def _count_tokens(self, run: Run) -> None:
         tokens = run.result.get("embedding_tokens", 0)

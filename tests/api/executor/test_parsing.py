@@ -161,7 +161,6 @@ async def test_switched_and_renamed_while_it_is_parsed(office: Office) -> None:
         await office.db.transaction(change)
         row = await office.end_of(document_id)
         assert row.run == "3"
-        await asyncio.sleep(0.3)
         assert await office.found("lighthous") == set()
         await office.store.set_available(office.dataset_id, document_id, is_available=True)
         page = await office.store.list_chunks(office.dataset_id, document_id, offset=0, limit=1)
