@@ -21,7 +21,7 @@ from rag.answering.failures import failure_of
 from rag.answering.helpers import Helpers
 from rag.answering.prompt import cap_max_tokens
 from rag.answering.prompts import PromptLanguage
-from rag.answering.reference import Reference
+from rag.answering.reference import Reference, ReferenceChunk
 from rag.answering.request import AnswerRequest, Retrieve
 from rag.answering.stages.conditions import filter_by_metadata, wants_conditions
 from rag.answering.stages.keywords import find_keywords, wants_keywords
@@ -36,6 +36,7 @@ from rag.answering.thinking import ThinkingSplitter
 from rag.answering.together import together
 from rag.errors import ModelError
 from rag.models.protocol import ChatDelta, ChatModel, ChatPassage, ChatRequest, EmbeddingModel
+from rag.retrieval.result import DEFAULT_VECTOR_WEIGHT
 from rag.text.tokens import count_tokens
 
 
@@ -222,7 +223,14 @@ def _passages(state: AnswerState) -> list[ChatPassage]:
     if state.reference is None:
         return []
     shown = state.reference.chunks[: state.knowledge.entry_count]
-    return [ChatPassage(chunk.content, chunk.document_name, chunk.similarity) for chunk in shown]
+    return [ChatPassage(chunk.content, chunk.document_name, _plain_similarity(chunk)) for chunk in shown]
+
+
+def _plain_similarity(chunk: ReferenceChunk) -> float:
+    """The similarity by the default weights and without pagerank: the scale that the built-in answerer knows."""
+    return (
+        DEFAULT_VECTOR_WEIGHT * chunk.vector_similarity + (1 - DEFAULT_VECTOR_WEIGHT) * chunk.term_similarity
+    )
 
 
 def _truncation_notice(language: PromptLanguage) -> str:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from rag.chunks import Chunk
 
+DEFAULT_VECTOR_WEIGHT = 0.3
+"""Share of the vector in `similarity` where a request says nothing."""
+
 Rerank = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
 """(question, texts) to one score per text, 0..1."""
 
@@ -27,7 +30,7 @@ class RetrievalOptions:
     page: int = 1
     page_size: int = 30
     similarity_threshold: float = 0.2
-    vector_similarity_weight: float = 0.3
+    vector_similarity_weight: float = DEFAULT_VECTOR_WEIGHT
     top_k: int = 1024
     highlight: bool = False
     pagerank: Mapping[str, float] = field(default_factory=dict)
