@@ -72,4 +72,4 @@ class Purger:
 
     async def _run_task(self, task_id: str, purge: Purge) -> None:
         await self.run(purge)
-        await self._db.transaction(tasks.delete_task, task_id)
+        await self._db.transaction(tasks.delete_tasks, [task_id])

@@ -144,6 +144,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(completions.close)
         locks = DocumentLocks()
         settler = Settler(db, chunks, locks)
+        stack.push_async_callback(settler.close)
         await settler.run_all()
         tidying = asyncio.create_task(tidy(db, parts.storage, purger), name="tidying")
         stack.push_async_callback(_cancel, tidying)

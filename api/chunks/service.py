@@ -96,7 +96,13 @@ class ChunkService:
             is_available=document.is_enabled,
         )
         await self._complete(dataset, chunk)
-        await self._settler.change(dataset_id, document_id, lambda: self._insert(chunk))
+        is_same = False
+        while not is_same:  # the document may be renamed or switched beside
+            inserting = partial(self._chunks.upsert, [chunk])
+            _, row = await self._settler.change(dataset_id, document_id, inserting, is_alone=False)
+            is_same = (chunk.document_name, chunk.is_available) == (row.name, row.is_enabled)
+            chunk.document_name, chunk.is_available = row.name, row.is_enabled
+            chunk.title_words = title_words(row.name)
         return {
             "chunk": {
                 "id": chunk.id,
@@ -120,7 +126,8 @@ class ChunkService:
             after = _changed(before, changes)
             await self._complete(dataset, after)  # before the lock is taken: a model may be slow
             replacing = partial(self._replace, before, after)
-            if await self._settler.change(dataset_id, document_id, replacing):
+            is_done, _ = await self._settler.change(dataset_id, document_id, replacing, is_alone=True)
+            if is_done:
                 return
         raise Conflict("Others are changing this chunk. Please try again shortly.")
 
@@ -130,10 +137,11 @@ class ChunkService:
         """Delete chunks; None or []: all of the document. Raises NotFound (the existing ones are gone then)."""
         await self._db.read(self._get_for_delete, caller, dataset_id, document_id)
         unique = list(dict.fromkeys(ids or []))
-        deleted = await self._settler.change(
+        deleted, _ = await self._settler.change(
             dataset_id,
             document_id,
             lambda: self._chunks.delete_chunks(dataset_id, document_id, unique or None),
+            is_alone=True,
         )
         if unique and deleted.chunks != len(unique):
             raise NotFound(f"rm_chunk deleted chunks {deleted.chunks}, expect {len(unique)}")
@@ -150,13 +158,6 @@ class ChunkService:
         if chunk is None:
             raise NotFound(f"Can't find this chunk {chunk_id}")
         return chunk
-
-    async def _insert(self, chunk: Chunk) -> None:
-        document = await self._db.read(find_document, chunk.dataset_id, chunk.document_id)
-        if document is not None:  # it may have been renamed or switched since
-            chunk.document_name, chunk.is_available = document.name, document.is_enabled
-            chunk.title_words = title_words(document.name)
-        await self._chunks.upsert([chunk])
 
     async def _replace(self, before: Chunk, after: Chunk) -> bool:
         """Write the changed chunk, unless it is not any more what the change was made of."""

@@ -170,11 +170,13 @@ def retry_parse(job: ParseJob, message: str, error: str) -> None:
     _update(job.document_id, progress=0.005, progress_msg=with_lines(message, error_line(error)))
 
 
-def set_counts_of(document_id: str, counts: StoreCounts) -> None:
-    """`set_counts` for a row that may be gone."""
+def set_counts_of(document_id: str, counts: StoreCounts) -> RowState | None:
+    """`set_counts` for a row that may be gone; None when it is."""
     row = find_row(document_id)
-    if row is not None:
-        set_counts(row, counts)
+    if row is None:
+        return None
+    set_counts(row, counts)
+    return RowState(row.name, row.is_enabled)
 
 
 def set_counts(document: Document, counts: StoreCounts) -> None:

@@ -80,14 +80,19 @@ def list_payloads(kind: str) -> list[tuple[str, dict[str, Any]]]:
     return [(row.id, orjson.loads(row.payload)) for row in rows]
 
 
-def delete_task(task_id: str) -> None:
-    """Forget a task."""
-    Task.delete().where(Task.id == task_id).execute()
+def delete_tasks(task_ids: Sequence[str]) -> None:
+    """Forget tasks."""
+    for some in _portions(task_ids):
+        Task.delete().where(Task.id.in_(some)).execute()
 
 
 def count_waiting(limit: int = 2**31) -> int:
-    """Tasks that wait, not counting further than the limit."""
-    count: int = Task.select(Task.id).where(Task.state == QUEUED).limit(limit).count()
+    """Tasks that wait for a worker, not counting further than the limit.
+
+    Settlements only wait in case that their request dies.
+    """
+    waiting = (Task.state == QUEUED) & (Task.kind != SETTLE)
+    count: int = Task.select(Task.id).where(waiting).limit(limit).count()
     return count
 
 

@@ -39,14 +39,17 @@ async def parsed(office: Office) -> str:
 
 async def test_counters_follow_the_chunks(office: Office, settler: Settler) -> None:
     document_id = await parsed(office)
-    deleted = await settler.change(
+    deleted, _ = await settler.change(
         office.dataset_id,
         document_id,
         lambda: office.store.delete_chunks(office.dataset_id, document_id, None),
+        is_alone=True,
     )
     assert deleted.chunks > 0
     assert (await office.row(document_id)).chunk_count == 0
     await office.check_counts()
+    assert await office.task_count() == 1  # for the next change
+    await settler.close()
     assert await office.task_count() == 0
 
 
@@ -59,7 +62,7 @@ async def test_the_caller_leaves_in_the_middle(office: Office, settler: Settler)
         is_deleted.set()
         await go_on.wait()
 
-    caller = asyncio.create_task(settler.change(office.dataset_id, document_id, work))
+    caller = asyncio.create_task(settler.change(office.dataset_id, document_id, work, is_alone=True))
     await is_deleted.wait()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -116,8 +119,9 @@ async def test_the_document_is_deleted_meanwhile(office: Office, settler: Settle
         await office.store.upsert(page.chunks)
 
     with pytest.raises(NotFound):
-        await settler.change(office.dataset_id, document_id, work)
+        await settler.change(office.dataset_id, document_id, work, is_alone=True)
     assert await office.store.count(office.dataset_id, document_id) == StoreCounts(0, 0)
+    await settler.close()
     assert await office.task_count() == 0
 
 
@@ -129,8 +133,9 @@ async def test_a_failure_is_told_and_settled(office: Office, settler: Settler) -
         raise StoreError("half of it")
 
     with pytest.raises(StoreError, match="half of it"):
-        await settler.change(office.dataset_id, document_id, work)
+        await settler.change(office.dataset_id, document_id, work, is_alone=True)
     await office.check_counts()
+    await settler.close()
     assert await office.task_count() == 0
 
 
@@ -157,8 +162,80 @@ async def test_changes_of_one_document_come_one_after_the_other(office: Office, 
         assert running == 1
         running -= 1
 
-    await asyncio.gather(*(settler.change(office.dataset_id, document_id, work) for _ in range(10)))
+    await asyncio.gather(
+        *(settler.change(office.dataset_id, document_id, work, is_alone=True) for _ in range(10))
+    )
     assert await office.db.read(find_row, document_id) is not None
+
+
+async def test_many_changes_need_one_settlement(
+    office: Office, settler: Settler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.settling.IDLE_S", 0.05)
+    document_id = await office.add("a.txt", TEXT)
+    inserted = 0
+    insert = Settlement.insert
+
+    def counting_insert(self: Settlement) -> str:
+        nonlocal inserted
+        inserted += 1
+        return insert(self)
+
+    monkeypatch.setattr(Settlement, "insert", counting_insert)
+
+    async def nothing() -> None:
+        pass
+
+    for _ in range(5):
+        await asyncio.gather(
+            *(settler.change(office.dataset_id, document_id, nothing, is_alone=False) for _ in range(5))
+        )
+    assert inserted == 1
+    async with asyncio.timeout(5):
+        while await office.task_count():
+            await asyncio.sleep(0.01)
+    await settler.change(office.dataset_id, document_id, nothing, is_alone=False)
+    assert inserted == 2
+    assert await office.task_count() == 1
+
+
+async def test_a_settlement_is_renewed_before_workers_take_it(
+    office: Office, settler: Settler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.settling.MARK_S", -1.0)
+    monkeypatch.setattr("api.settling.IDLE_S", 0.02)
+    document_id = await office.add("a.txt", TEXT)
+
+    async def look() -> None:
+        assert await office.task_count() >= 1
+
+    for _ in range(5):
+        await settler.change(office.dataset_id, document_id, look, is_alone=False)
+    async with asyncio.timeout(5):
+        while await office.task_count():
+            await asyncio.sleep(0.01)
+
+
+async def test_what_could_not_be_counted_is_left_to_workers(
+    office: Office, settler: Settler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document_id = await parsed(office)
+
+    async def work() -> None:
+        await office.store.delete_chunks(office.dataset_id, document_id, None)
+
+    async def no_count(*_: object) -> StoreCounts:
+        raise StoreError("no count")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(office.store, "count", no_count)
+        with pytest.raises(StoreError, match="no count"):
+            await settler.change(office.dataset_id, document_id, work, is_alone=True)
+    await settler.close()
+    assert await office.task_count() == 1
+    await settler.run_all()
+    await office.check_counts()
+    assert await office.task_count() == 0
 
 
 async def test_purges_that_were_cut_short_end_at_the_start(office: Office) -> None:
