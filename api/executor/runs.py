@@ -129,7 +129,11 @@ def crash_text(status: int | None) -> str:
             name = signal.Signals(-status).name
         except ValueError:
             name = str(-status)
-        return f"The worker process that parsed the document was killed (signal {name})."
+        hint = " Libraries end so when memory runs out: raising executor.memory_limit_mb may help."
+        return (
+            f"The worker process that parsed the document was killed (signal {name})."
+            f"{hint if name == 'SIGABRT' else ''}"
+        )
     return f"The worker process that parsed the document ended (exit code {status})."
 
 
