@@ -1,5 +1,6 @@
 """Reading requests and writing replies: bodies, queries, envelopes."""
 
+import re
 from typing import Any, NoReturn, TypeVar
 
 import orjson
@@ -193,6 +194,10 @@ def read_query(schema: type[LooseT]) -> LooseT:
         refuse_invalid(error, schema)
 
 
+_DOWNLOAD_PATH = re.compile(r"/api/v1/datasets/[^/]+/documents/[^/]+/?")
+"""RAGFlow's SDK takes a reply of `code` and `message` for a refusal, and any other for the file."""
+
+
 def error_content(error: AppError, path: str) -> dict[str, Any]:
     """The body of a refusal, in the shape of the family that the path belongs to."""
     message = error.message
@@ -204,9 +209,9 @@ def error_content(error: AppError, path: str) -> dict[str, Any]:
         )
         return {"error": {"message": message, "type": kind, "param": None, "code": str(error.reply_code)}}
     content: dict[str, Any] = {"code": error.reply_code, "message": message}
-    if error.is_status_sent:
+    if error.is_status_sent and not _DOWNLOAD_PATH.fullmatch(path):
         content["data"] = False if error.status == 401 else None
-    if error.status == 404 and error.is_status_sent:
+    if error.status == 404 and "data" in content:
         content["error"] = "Not Found"
     return content
 

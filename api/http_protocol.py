@@ -222,7 +222,8 @@ class BoundedProtocol(HttpToolsProtocol):
             else:
                 self._running.keep_alive = False  # the running request was fine, what follows it is not
             return
-        body = orjson.dumps({"code": int(code), "message": message, "data": None})
+        # Two keys: RAGFlow's SDK takes any other reply to a download for the file.
+        body = orjson.dumps({"code": int(code), "message": message})
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
         for name, value in self.server_state.default_headers:
             head += name + b": " + value + b"\r\n"

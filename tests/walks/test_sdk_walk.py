@@ -124,6 +124,19 @@ def test_what_cannot_be_read_fails_and_polling_ends(api: Api) -> None:
         assert (one.run == "FAIL") == ("[ERROR]" in one.progress_msg), one.progress_msg
 
 
+def test_no_refusal_is_taken_for_the_file(api: Api) -> None:
+    """The SDK knows a refused download by its two keys alone; 0.22.1 then stumbles over its own error."""
+    dataset = RAGFlow(api.key, api.url).create_dataset("downloads")
+    (document,) = dataset.upload_documents([{"display_name": "a.txt", "blob": b"Tides."}])
+    document.rag.authorization_header = {"Authorization": "Bearer ragflow-wrong"}
+    with pytest.raises(AttributeError):
+        document.download()
+    document.rag.authorization_header = {"Authorization": f"Bearer {api.key}"}
+    document.id = UNKNOWN
+    with pytest.raises(AttributeError):
+        document.download()
+
+
 def test_refusals_come_as_exceptions(api: Api) -> None:
     client = RAGFlow(api.key, api.url)
     dataset = client.create_dataset("refusals")
