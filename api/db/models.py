@@ -178,7 +178,7 @@ class Document(Row):
     class Meta:
         """A dataset's names are unique; lists are ordered by time."""
 
-        indexes = ((("dataset_id", "name_key"), True), (("dataset_id", "create_time"), False))
+        indexes = ((("dataset_id", "name_key"), True), (("dataset_id", "create_time", "id"), False))
 
 
 class Task(Row):

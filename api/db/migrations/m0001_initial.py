@@ -93,7 +93,7 @@ class Document(Row):
     meta_fields = TextField(default="{}")
 
     class Meta:
-        indexes = ((("dataset_id", "name_key"), True), (("dataset_id", "create_time"), False))
+        indexes = ((("dataset_id", "name_key"), True), (("dataset_id", "create_time", "id"), False))
 
 
 class Task(Row):
